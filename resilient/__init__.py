@@ -1,0 +1,4 @@
+"""The data path of the resilient stack: sealing, moving, verifying, taking over.
+
+``docs/design.rst`` is the map of this package.
+"""

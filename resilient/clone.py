@@ -1,0 +1,186 @@
+"""The copies of a clone: staging, current, previous.
+
+See "Import" in docs/design.rst.
+"""
+import contextlib
+import logging
+import os
+import shutil
+import time
+
+from . import manifest
+from .durable import (
+  exchange, fsync_directory, is_locked, lock, read_json, remove, write_json)
+from .generation import from_json, is_newer
+
+log = logging.getLogger('resilient.clone')
+TASK = 'import'
+_STAGING_WAIT = 30
+
+
+class Unverified(Exception):
+  """A copy is not what its manifest says."""
+
+
+def _record(configuration, name):
+  """Return (Generation or None, time in seconds since 1970-01-01 UTC or None)
+  of a state file."""
+  record = read_json(configuration.state(name))
+  if record is None:
+    return None, None
+  return from_json(record['generation']), record['at']
+
+
+def _write_record(configuration, name, generation):
+  write_json(configuration.state(name), {
+    'generation': generation.to_json(), 'at': time.time()})
+
+
+def staged(configuration):
+  """Return (Generation, since when) of the verified staging area."""
+  return _record(configuration, 'staged.json')
+
+
+def verified(configuration):
+  """Return (Generation, since when) of the current copy."""
+  return _record(configuration, 'verified.json')
+
+
+def imported(configuration):
+  """Return (Generation, since when) of what the service holds."""
+  return _record(configuration, 'imported.json')
+
+
+def newest(configuration):
+  """Return the newest Generation that is verified here, or None."""
+  found = [generation for generation in (
+    staged(configuration)[0], verified(configuration)[0]) if generation]
+  return max(found, key=lambda generation: generation.order, default=None)
+
+
+def status(configuration):
+  """Return what a PBS, a promise and an operator want to know, for JSON."""
+  result = {}
+  for name, record in (('staged', staged), ('verified', verified),
+                       ('imported', imported)):
+    generation, since = record(configuration)
+    result[name] = generation and generation.to_json()
+    result[name + '_at'] = since
+  result['importing'] = is_locked(configuration.state('import.lock'))
+  return result
+
+
+@contextlib.contextmanager
+def receiving(configuration):
+  """Hold the staging area for writing; yields the lock's descriptor.
+
+  What was verified there no longer is.  Raises LockTimeout.
+  """
+  with lock(configuration.state('staging.lock'),
+            deadline=_STAGING_WAIT) as descriptor:
+    remove(configuration.state('staged.json'))
+    staging = configuration.state('staging')
+    os.makedirs(staging, mode=0o700, exist_ok=True)
+    yield descriptor
+
+
+def _drop_differences(root, differences):
+  """Delete the files that differ, so that the next push sends them again,
+  even where size and mtime are as they should be."""
+  for difference in differences:
+    path = os.path.join(os.fsencode(root), difference.path)
+    if difference.path and not os.path.isdir(path):
+      with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def accept(configuration, generation):
+  """Verify that the staging area holds `generation`, and have it imported.
+
+  Durable when it returns.  Raises Unverified, Refused, LockTimeout.
+  """
+  with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
+    if not is_newer(generation, newest(configuration)):
+      return
+    staging = configuration.state('staging')
+    try:
+      found = manifest.read(staging)
+    except manifest.InvalidManifest as error:
+      raise Unverified('the staging area: %s' % error) from error
+    if found.generation != generation:
+      raise Unverified('the staging area holds generation %s, not %s' % (
+        found.generation.label, generation.label))
+    differences = manifest.compare(staging, found, durable=True)
+    if differences:
+      _drop_differences(staging, differences)
+      raise Unverified(
+        'generation %s does not match its manifest in %d entries: %s' % (
+          generation.label, len(differences),
+          '; '.join(map(str, differences[:5]))))
+    _write_record(configuration, 'staged.json', generation)
+  log.info('generation %s is verified', generation.label)
+  configuration.store.request(TASK)
+
+
+def _holds(root, generation):
+  try:
+    return manifest.read(root).generation == generation
+  except manifest.InvalidManifest:
+    return False
+
+
+def swap(configuration):
+  """Make the verified staging area the current copy, if there is one.
+
+  The last imported copy is kept as ``previous/``.  May be killed and run again
+  at any point.  Raises Refused, OSError, LockTimeout.
+  """
+  if staged(configuration)[0] is None:
+    # A push may hold the lock for hours, and has nothing for us yet.
+    return
+  with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
+    generation, _ = staged(configuration)
+    if generation is None:
+      return
+    current = configuration.dump_directory
+    staging = configuration.state('staging')
+    previous = configuration.state('previous')
+    os.makedirs(current, mode=0o700, exist_ok=True)
+    if not _holds(current, generation):
+      # Where this runs again after the exchange, nothing is left to exchange.
+      is_newer(generation, verified(configuration)[0])
+      exchange(staging, current)
+    old = verified(configuration)[0]
+    if old and old == imported(configuration)[0] and _holds(staging, old):
+      _remove_tree(previous)
+      os.rename(staging, previous)
+      fsync_directory(configuration.state_directory)
+    _write_record(configuration, 'verified.json', generation)
+    remove(configuration.state('staged.json'))
+  log.info('generation %s is the current copy', generation.label)
+
+
+def set_imported(configuration, generation):
+  """The service holds `generation`: the previous copy is no longer needed, and
+  saves the next push most of its work."""
+  _write_record(configuration, 'imported.json', generation)
+  previous = configuration.state('previous')
+  staging = configuration.state('staging')
+  with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
+    if os.path.exists(staging):
+      _remove_tree(previous)
+    elif os.path.exists(previous):
+      os.rename(previous, staging)
+      fsync_directory(configuration.state_directory)
+
+
+def _remove_tree(path):
+  """Remove directory `path`, also where directories in it are read-only."""
+  def make_writable(function, name, _):
+    os.chmod(os.path.dirname(name), 0o700)
+    if os.path.isdir(name) and not os.path.islink(name):
+      os.chmod(name, 0o700)
+    function(name)
+
+  if os.path.exists(path):
+    shutil.rmtree(path, onerror=make_writable)

@@ -1,0 +1,125 @@
+"""The one console script of the stack: ``resilient COMMAND``.
+
+The wrappers in a partition (``bin/exporter``, ``bin/takeover``...) call it with
+the partition's configuration.
+"""
+import argparse
+import importlib
+import json
+import logging
+import logging.handlers
+import os
+import sys
+import time
+
+from . import configuration as configuration_module
+from .durable import LockTimeout
+
+
+def _parser():
+  parser = argparse.ArgumentParser(prog='resilient', description=__doc__)
+  commands = parser.add_subparsers(dest='command', required=True)
+
+  def add(name, help_text):
+    command = commands.add_parser(name, help=help_text)
+    command.add_argument('--configuration', required=True)
+    command.add_argument('--log', help='a file that logrotate may move away')
+    return command
+
+  add('exporter', 'dump the service, seal the dump, notify the PBS')
+  add('gate', 'answer one request of a PBS; run by sshd')
+  add('equeue', 'run the queue')
+  add('notifier', 'take hints and serve feeds')
+  request = add('request', 'have the queue run a task now')
+  request.add_argument('task')
+  add('takeover', 'make this clone the leader')
+  page = add('takeover-page', 'serve the page of the takeover')
+  page.add_argument('--template', required=True)
+  status = add('status', 'say what this partition holds and what is wrong')
+  status.add_argument('--json', action='store_true')
+  restore = add('restore', 'list or restore the generations of an archive')
+  restore.add_argument('name')
+  restore.add_argument('--generation')
+  restore.add_argument('--to')
+  key = commands.add_parser('key', help='make an ssh key and print it')
+  key.add_argument('path')
+  key.add_argument('--comment', default='')
+  key.add_argument('--ssh-keygen', default='ssh-keygen')
+  return parser
+
+
+# What a person runs, and wants to watch.
+_INTERACTIVE = ('exporter', 'takeover', 'restore')
+
+
+def _start_logging(command, path):
+  handlers = []
+  if path:
+    handlers.append(logging.handlers.WatchedFileHandler(path))
+  if not path or command in _INTERACTIVE:
+    handlers.append(logging.StreamHandler(sys.stderr))
+  logging.basicConfig(
+    level=logging.INFO, handlers=handlers, force=True,
+    format='%(asctime)s %(levelname)-7s %(name)s %(message)s')
+  logging.Formatter.converter = time.gmtime
+  # waitress reports every client that hangs up.
+  logging.getLogger('waitress.queue').setLevel(logging.ERROR)
+
+
+def _print_status(configuration, as_json):
+  from .status import status
+  state = status(configuration)
+  if as_json:
+    print(json.dumps(state, sort_keys=True))
+  else:
+    problems = state.pop('problems')
+    print(json.dumps(state, indent=2, sort_keys=True))
+    for problem in problems:
+      print('PROBLEM: ' + problem['text'])
+    if not problems:
+      print('no problem')
+  return 0
+
+
+def _dispatch(arguments):
+  if arguments.command == 'key':
+    from . import keys
+    print(keys.ensure(
+      arguments.path, arguments.comment, arguments.ssh_keygen))
+    return 0
+  configuration = configuration_module.load(arguments.configuration)
+  if arguments.command == 'request':
+    configuration.store.request(arguments.task)
+    return 0
+  if arguments.command == 'status':
+    return _print_status(configuration, arguments.json)
+  # Imported when needed: a gate must not wait for a web framework.
+  module = importlib.import_module(
+    '.' + arguments.command.replace('-', '_'), __package__)
+  extra = {
+    'takeover-page': lambda: (arguments.template,),
+    'restore': lambda: (arguments.name, arguments.generation, arguments.to),
+  }.get(arguments.command, tuple)
+  return module.main(configuration, *extra())
+
+
+def main(argv=None):
+  """Run the command in `argv`.  Returns the exit status."""
+  arguments = _parser().parse_args(argv)
+  if arguments.command == 'restore' and bool(arguments.generation) != bool(
+      arguments.to):
+    sys.stderr.write('restore: --generation and --to go together\n')
+    return 2
+  os.umask(0o077)
+  _start_logging(arguments.command, getattr(arguments, 'log', None))
+  try:
+    return _dispatch(arguments) or 0
+  except configuration_module.InvalidConfiguration as error:
+    sys.stderr.write('invalid configuration: %s\n' % error)
+  except LockTimeout as error:
+    sys.stderr.write('%s: already running? %s\n' % (arguments.command, error))
+  return 1
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,147 @@
+"""Files that survive a crash, and locks that do not.
+
+A reader of these files sees the old content or the new one, never a part.
+"""
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import time
+
+
+class LockTimeout(Exception):
+  """The lock was still held by somebody else at the deadline."""
+
+
+def fsync_directory(path):
+  """Make the names inside directory `path` durable."""
+  descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def write_bytes(path, data, mode=0o600, durable=True):
+  """Replace file `path` by `data`, atomically and, if `durable`, for good.
+
+  Raises OSError; the old content is then untouched.
+  """
+  temporary = '%s.%d.tmp' % (path, os.getpid())
+  descriptor = os.open(
+    temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+  try:
+    with os.fdopen(descriptor, 'wb') as output:
+      output.write(data)
+      output.flush()
+      os.fchmod(output.fileno(), mode)
+      if durable:
+        os.fsync(output.fileno())
+    os.rename(temporary, path)
+  except BaseException:
+    with contextlib.suppress(FileNotFoundError):
+      os.unlink(temporary)
+    raise
+  if durable:
+    fsync_directory(os.path.dirname(path) or '.')
+
+
+def write_json(path, value, mode=0o600, durable=True):
+  """Like `write_bytes`, of `value` as JSON."""
+  text = json.dumps(value, indent=2, sort_keys=True) + '\n'
+  write_bytes(path, text.encode(), mode, durable)
+
+
+def read_json(path, default=None):
+  """Return the value in JSON file `path`, or `default` if there is no file.
+
+  Raises ValueError, with the path in it, if the file is not JSON: our own
+  files are written atomically, so that is damage and not to be guessed at.
+  """
+  try:
+    with open(path, 'rb') as source:
+      data = source.read()
+  except FileNotFoundError:
+    return default
+  try:
+    return json.loads(data)
+  except ValueError as error:
+    raise ValueError('%s is damaged: %s' % (path, error)) from error
+
+
+def remove(path):
+  """Remove file `path` durably; one that is already gone is fine."""
+  with contextlib.suppress(FileNotFoundError):
+    os.unlink(path)
+    fsync_directory(os.path.dirname(path) or '.')
+
+
+@contextlib.contextmanager
+def lock(path, shared=False, deadline=0, inherit=False):
+  """Hold a lock on file `path`, and yield its file descriptor.
+
+  shared: several may hold it together, as long as nobody holds it alone.
+  deadline: seconds to wait for it.
+  inherit: child processes hold it too, until the last of them ends.
+
+  Raises LockTimeout.
+  """
+  descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+  try:
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    end = time.monotonic() + deadline
+    pause = 0.01
+    while True:
+      try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        break
+      except BlockingIOError:
+        if time.monotonic() >= end:
+          raise LockTimeout(
+            '%s is still locked after %s s' % (path, deadline)) from None
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+    if inherit:
+      os.set_inheritable(descriptor, True)
+    yield descriptor
+  finally:
+    os.close(descriptor)
+
+
+def is_locked(path):
+  """Whether somebody holds the lock on file `path` at this moment."""
+  if not os.path.exists(path):
+    return False
+  try:
+    with lock(path):
+      return False
+  except LockTimeout:
+    return True
+
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def exchange(first, second):
+  """Let the names `first` and `second` change places, in one step.
+
+  renameat2(2) with RENAME_EXCHANGE: Linux 3.15, glibc 2.28, and a local
+  filesystem (ext4, XFS, Btrfs, tmpfs...).
+
+  Raises OSError; both names are then as they were.
+  """
+  libc = ctypes.CDLL(None, use_errno=True)
+  if libc.renameat2(
+      _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second),
+      _RENAME_EXCHANGE):
+    code = ctypes.get_errno()
+    message = os.strerror(code)
+    if code in (errno.EINVAL, errno.ENOSYS):
+      message += (': this filesystem cannot exchange two directories;'
+                  ' put the partition on a local one (ext4, XFS, Btrfs)')
+    raise OSError(code, message, first, None, second)
+  for path in {os.path.dirname(first), os.path.dirname(second)}:
+    fsync_directory(path or '.')

@@ -1,0 +1,137 @@
+"""Service ``equeue``: runs the partition's tasks, one at a time.
+
+See "Queue" in docs/design.rst.
+"""
+import logging
+import os
+import random
+import select
+import time
+
+from . import heartbeat
+from .configuration import Watched
+from .durable import lock, read_json, write_json
+from .service import stop_on_signal, Stopped
+from .tasks import tasks
+
+log = logging.getLogger('resilient.equeue')
+
+_FIRST_RETRY = 2
+# What an orphan of a killed worker may take to notice that it is one.
+_LOCK_WAIT = 60
+# Seconds after which a new configuration is seen at the latest.
+_LONGEST_PAUSE = 5
+
+
+class Worker:
+  """Decides which task runs next.
+
+  The clock is monotonic: a wall clock that jumps delays nothing.  Back-off is
+  not durable: who restarts the queue wants to see it try.
+  """
+
+  def __init__(self, configuration, registry, clock=time.monotonic):
+    self._configuration = configuration
+    self._store = configuration.store
+    self._registry = registry
+    self._clock = clock
+    self._failures = dict.fromkeys(registry, 0)
+    now = clock()
+    self._not_before = dict.fromkeys(registry, now)
+    self._timer = {task.name: now for task in registry.values() if task.timed}
+
+  def _due(self, pending):
+    now = self._clock()
+    for name in self._registry:
+      if now < self._not_before[name]:
+        continue
+      if name in pending or now >= self._timer.get(name, float('inf')):
+        return name
+    return None
+
+  def run_next(self):
+    """Run one task that is due, if any.  Returns whether there was one."""
+    pending = self._store.pending()
+    for name in pending.keys() - self._registry.keys():
+      log.info('%s no longer exists and is forgotten', name)
+      self._store.forget(name)
+    name = self._due(pending)
+    if name is None:
+      return False
+    started = self._clock()
+    heartbeat.beat(self._configuration, 'equeue', name)
+    try:
+      success = self._registry[name].run()
+    except Exception:
+      # A defect of ours must not end the queue, and must not be silent.
+      log.exception('%s failed in a way that was not foreseen', name)
+      success = False
+    now = self._clock()
+    interval = self._configuration.check_interval
+    if name in self._timer:
+      # Spread: partitions that were started together do not look together.
+      self._timer[name] = now + interval * random.uniform(0.9, 1.1)
+    if success:
+      self._failures[name] = 0
+      if name in pending:
+        self._store.complete(name, pending[name])
+      log.info('%s finished successfully in %.1f s', name, now - started)
+    else:
+      delay = min(_FIRST_RETRY * 2 ** self._failures[name], interval)
+      self._failures[name] = min(self._failures[name] + 1, 16)
+      self._not_before[name] = now + delay
+      if name in self._timer:
+        self._timer[name] = now + delay
+      log.info('%s failed, and runs again in %d s', name, delay)
+    return True
+
+  def pause(self):
+    """Return how many seconds nothing is due, unless somebody asks."""
+    pending = self._store.pending()
+    moments = [max(self._not_before[name], self._timer.get(name, 0))
+               for name in self._timer]
+    moments += [self._not_before[name] for name in pending
+                if name in self._not_before]
+    wake = min(moments, default=self._clock() + 60)
+    return max(0, min(wake - self._clock(), 60))
+
+
+def main(configuration):
+  """Serve until SIGTERM, or until another release of this code is installed:
+  slapgrid then starts that.  Returns the exit status.
+
+  Raises LockTimeout if another worker serves this partition.
+  """
+  store = configuration.store
+  store.create()
+  if read_json(configuration.state('deployed.json')) is None:
+    write_json(configuration.state('deployed.json'), {'at': time.time()})
+  with lock(configuration.state('equeue.lock'), deadline=_LOCK_WAIT):
+    stop_on_signal()
+    watched = Watched(configuration)
+    # Opened for reading and writing, so that there always is a writer and
+    # reading never finds an end.
+    wake = os.open(store.wake_path, os.O_RDWR | os.O_NONBLOCK)
+    log.info('the queue has started')
+    try:
+      while configuration.code == watched.current().code:
+        _serve(watched, wake)
+      log.info('another release of the code is installed')
+    except Stopped:
+      log.info('the queue has stopped')
+    finally:
+      os.close(wake)
+  return 0
+
+
+def _serve(watched, wake):
+  """Run tasks until the configuration changes."""
+  configuration = watched.current()
+  worker = Worker(configuration, tasks(configuration))
+  while not watched.changed:
+    heartbeat.beat(configuration, 'equeue')
+    if worker.run_next():
+      continue
+    pause = min(worker.pause(), _LONGEST_PAUSE)
+    if select.select([wake], [], [], pause)[0]:
+      os.read(wake, 1 << 16)

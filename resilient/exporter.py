@@ -1,0 +1,167 @@
+"""``bin/exporter``: dump the service, seal the dump, tell the PBS."""
+import logging
+import os
+import time
+
+import croniter
+
+from . import manifest, notify
+from .durable import lock, LockTimeout, read_json, remove, write_json
+from .generation import Generation, from_json
+from .process import Failed, run
+
+log = logging.getLogger('resilient.exporter')
+TASK = 'export'
+
+
+class ExportFailed(Exception):
+  """Nothing was sealed; the message says why and what it left."""
+
+
+def due(configuration, now):
+  """Return when an export that follows one at `now` is late, in seconds since
+  1970-01-01 UTC."""
+  following = croniter.croniter(configuration.periodicity, now).get_next(float)
+  return following + configuration.lateness_margin
+
+
+def _marker(configuration):
+  return configuration.state('exporting')
+
+
+def sealed_generation(configuration):
+  """Return (Generation or None, '' or why its dump is not to be had).
+
+  To be called with the lock on the dump.
+  """
+  last = from_json(read_json(configuration.state('sealed.json')))
+  if os.path.exists(_marker(configuration)):
+    return last, ('an export was interrupted and left the dump unsealed: run'
+                  ' bin/exporter again')
+  try:
+    return manifest.read(configuration.dump_directory).generation, ''
+  except manifest.InvalidManifest as error:
+    return last, '' if last is None else str(error)
+
+
+def _next_generation(configuration, previous):
+  leadership = read_json(configuration.state('leadership.json'), {})
+  known = [generation for generation in (
+    previous and previous.generation,
+    from_json(read_json(configuration.state('sealed.json')))) if generation]
+  newest = max(known, key=lambda generation: generation.order, default=None)
+  now = time.time()
+  return Generation(
+    name=configuration.name,
+    epoch=max(leadership.get('epoch', 1), newest.epoch if newest else 1),
+    sequence=(newest.sequence if newest else 0) + 1,
+    digest='', leader=configuration.instance,
+    sealed=now, due=due(configuration, now))
+
+
+def _previous_manifest(configuration):
+  try:
+    return manifest.read(configuration.dump_directory)
+  except manifest.InvalidManifest as error:
+    log.info('no previous generation in the dump: %s', error)
+    return None
+
+
+def _show_changes(root, entries, previous):
+  """Return `entries` after making each changed content visible to programs
+  that compare size and mtime alone: see "Manifest" in docs/design.rst.
+
+  No mtime goes back, even of content that did not change: who missed a
+  generation would else meet the same mtime again with another content.
+  """
+  before = {} if previous is None else {
+    entry.path: entry for entry in previous.entries if entry.type == 'file'}
+  result = []
+  for entry in entries:
+    old = before.get(entry.path)
+    if old and entry.type == 'file':
+      least = old.mtime + (entry.sha256 != old.sha256)
+      if entry.mtime < least:
+        path = os.path.join(os.fsencode(root), entry.path)
+        os.utime(path, (os.stat(path).st_atime, least))
+        entry = entry._replace(mtime=least)
+    result.append(entry)
+  return result
+
+
+def seal(configuration, previous):
+  """Seal the dump; return its Generation.  Raises ExportFailed."""
+  root = configuration.dump_directory
+  unkeepable = []
+  entries = list(manifest.scan(root, durable=True, unkeepable=unkeepable))
+  if os.path.lexists(os.path.join(root, manifest.ARCHIVE_DATA)):
+    unkeepable.append('%s is a name that rdiff-backup reserves'
+                      % manifest.ARCHIVE_DATA)
+  if unkeepable:
+    raise ExportFailed(
+      'the dump has entries that cannot be kept; let the exporter leave them'
+      ' out: ' + '; '.join(unkeepable))
+  entries = _show_changes(root, entries, previous)
+  generation = manifest.write(
+    root, _next_generation(configuration, previous), entries)
+  write_json(configuration.state('sealed.json'), generation.to_json())
+  return generation
+
+
+def _keep_old_seal(configuration, previous):
+  """After a failed export: if the dump still is what was sealed, it stays
+  sealed.  Returns what to tell the operator."""
+  if previous is None:
+    return 'there is no earlier generation'
+  if manifest.compare(configuration.dump_directory, previous):
+    return ('the dump was touched, so generation %s can no longer be pulled'
+            ' from here' % previous.generation.label)
+  remove(_marker(configuration))
+  return 'generation %s is still there' % previous.generation.label
+
+
+def export(configuration):
+  """Run the exporter and seal; return the Generation.
+
+  Raises ExportFailed, LockTimeout.
+  """
+  os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
+  try:
+    with lock(configuration.state('dump.lock'),
+              deadline=configuration.lock_deadline) as descriptor:
+      previous = _previous_manifest(configuration)
+      write_json(_marker(configuration), {'since': time.time()})
+      try:
+        # What the exporter started holds the lock too: nothing else writes
+        # into the dump, even when this process is killed.
+        run([configuration.exporter], configuration.export_deadline,
+            lock=descriptor)
+        generation = seal(configuration, previous)
+      except (Failed, ExportFailed, OSError) as error:
+        raise ExportFailed('%s; %s' % (
+          error, _keep_old_seal(configuration, previous))) from error
+      remove(_marker(configuration))
+      return generation
+  except LockTimeout as error:
+    raise ExportFailed(
+      'another export, or a pull by a PBS, has used the dump for more than'
+      ' %d s' % configuration.lock_deadline) from error
+
+
+def main(configuration):
+  """Export, then notify every PBS.  Returns the exit status."""
+  with configuration.store.recording(TASK) as report:
+    try:
+      generation = export(configuration)
+    except ExportFailed as error:
+      log.error('export failed: %s', error)
+      report.failed(str(error))
+      return 1
+    report.generation = generation.label
+    log.info('sealed generation %s', generation.label)
+    failures = notify.notify_all(configuration, generation)
+    report.message = 'sealed' if not failures else (
+      'sealed; not notified, they will find out by themselves: '
+      + '; '.join('%s (%s)' % item for item in sorted(failures.items())))
+  log.info('export finished successfully')
+  return 0

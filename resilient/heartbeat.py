@@ -1,0 +1,33 @@
+"""Signs of life of a service that has no port, for its promise."""
+import time
+
+from .durable import read_json, write_json
+
+# A service beats at least once a minute while it has nothing to do.
+_SILENCE = 150
+
+
+def _path(configuration, service):
+  return configuration.state(service + '.heartbeat')
+
+
+def beat(configuration, service, task=None):
+  """`service` is alive, and begins `task` or waits for one."""
+  write_json(_path(configuration, service),
+             {'at': time.time(), 'task': task}, durable=False)
+
+
+def problem(configuration, service, longest):
+  """Return what is wrong with `service`, or ''.
+
+  longest: seconds that one task may take.
+  """
+  last = read_json(_path(configuration, service))
+  if last is None:
+    return '%s has never started' % service
+  age = time.time() - last['at']
+  if last['task'] is None and not -_SILENCE < age < _SILENCE:
+    return '%s has been silent for %d s' % (service, age)
+  if last['task'] is not None and age > longest:
+    return '%s has been busy with %s for %d s' % (service, last['task'], age)
+  return ''

@@ -1,0 +1,51 @@
+"""Task ``import`` of a clone: load the newest verified copy into the service."""
+import logging
+import os
+
+from . import clone, manifest, signature
+from .durable import lock, LockTimeout
+from .generation import Refused
+from .process import Failed, run
+
+log = logging.getLogger('resilient.importer')
+
+
+def taken_over(configuration):
+  """Whether a takeover has begun here: the service is no longer a clone's."""
+  return (os.path.exists(configuration.takeover_triggered)
+          or os.path.exists(configuration.state('takeover.json')))
+
+
+def import_newest(configuration, report):
+  """Swap and import, if there is anything newer than what is imported.
+
+  Raises process.Failed, signature.Mismatch, Refused, LockTimeout, OSError.
+  """
+  with lock(configuration.state('import.lock')) as descriptor:
+    if taken_over(configuration):
+      report.quiet = True
+      return
+    clone.swap(configuration)
+    generation, _ = clone.verified(configuration)
+    if generation is None or generation == clone.imported(configuration)[0]:
+      report.quiet = True
+      return
+    report.generation = generation.label
+    signature.check(configuration.dump_directory)
+    run([configuration.importer], configuration.import_deadline,
+        lock=descriptor)
+    clone.set_imported(configuration, generation)
+  report.message = 'imported'
+  log.info('generation %s is imported', generation.label)
+
+
+def task(configuration):
+  """One run of the task.  Returns whether it succeeded."""
+  with configuration.store.recording(clone.TASK) as report:
+    try:
+      import_newest(configuration, report)
+    except (Failed, signature.Mismatch, Refused, LockTimeout, OSError,
+            manifest.InvalidManifest) as error:
+      log.error('import failed: %s', error)
+      report.failed(str(error))
+    return report.success

@@ -1,0 +1,140 @@
+"""Promises: each can fail, and says in one line what is wrong.
+
+``templates/promise.py.in`` makes these classes known to slapos.cookbook's
+promise.plugin.
+"""
+import os
+import socket
+import time
+
+from slapos.grid.promise import interface
+from slapos.grid.promise.generic import GenericPromise
+import zope.interface
+
+from . import configuration as configuration_module
+from . import heartbeat, notify
+from .durable import is_locked
+from .status import problems
+
+# A promise is asked right after its service was started.
+_PATIENCE = 10
+_TASK_LIMIT = 25 * 3600
+_STAMP_AGE = 180
+
+
+class _Promise(GenericPromise):
+  """A promise that fails as long as `problem` returns a sentence."""
+
+  def __init__(self, config):
+    super().__init__(config)
+    self.setPeriodicity(minute=1)
+
+  def problem(self):
+    """Return what is wrong, or ''."""
+    raise NotImplementedError
+
+  def sense(self):
+    """Log the state: an error makes the promise red."""
+    text = self.problem()
+    if text:
+      self.logger.error('%s', text)
+    else:
+      self.logger.info('OK')
+
+  def anomaly(self):
+    """Red at once: backups have no failure that may be ignored."""
+    return self._anomaly(result_count=1, failure_amount=1)
+
+  def test(self):
+    """Green or red by the last look."""
+    return self._test(result_count=1, failure_amount=1)
+
+  def _wait_for(self, look):
+    """Return '' as soon as look() does, else what it last said."""
+    end = time.monotonic() + float(self.getConfig('patience', _PATIENCE))
+    while True:
+      text = look()
+      if not text or time.monotonic() >= end:
+        return text
+      time.sleep(0.1)
+
+
+@zope.interface.implementer(interface.IPromise)
+class Listening(_Promise):
+  """Something accepts connections at `host`, `port`; if `banner` is given, it
+  begins to talk with it."""
+
+  def problem(self):
+    return self._wait_for(self._look)
+
+  def _look(self):
+    host, port = self.getConfig('host'), int(self.getConfig('port'))
+    banner = self.getConfig('banner', '').encode()
+    try:
+      with socket.create_connection((host, port), timeout=5) as connection:
+        if banner and not connection.recv(len(banner)) == banner:
+          return '[%s]:%d does not answer as it should' % (host, port)
+    except OSError as error:
+      return '[%s]:%d does not answer: %s' % (host, port, error)
+    return ''
+
+
+class _Configured(_Promise):
+
+  def load(self):
+    """Return the partition's Configuration."""
+    return configuration_module.load(self.getConfig('configuration'))
+
+
+@zope.interface.implementer(interface.IPromise)
+class Alive(_Configured):
+  """Service `service` holds its lock and gives signs of life."""
+
+  def problem(self):
+    return self._wait_for(self._look)
+
+  def _look(self):
+    service = self.getConfig('service')
+    configuration = self.load()
+    if not is_locked(configuration.state(service + '.lock')):
+      return '%s is not running' % service
+    if self.getConfig('heartbeat', 'true') == 'true':
+      return heartbeat.problem(configuration, service, _TASK_LIMIT)
+    return ''
+
+
+@zope.interface.implementer(interface.IPromise)
+class Backup(_Configured):
+  """None of `topics` has a problem."""
+
+  def problem(self):
+    topics = self.getConfig('topics').split()
+    return '; '.join(problem.text for problem in problems(self.load())
+                     if problem.topic in topics)
+
+
+@zope.interface.implementer(interface.IPromise)
+class Stamped(_Configured):
+  """Something touches file `stamp` at least every three minutes."""
+
+  def problem(self):
+    stamp = self.getConfig('stamp')
+    # It had no time yet to do so when the partition was just configured.
+    moments = [os.stat(path).st_mtime for path in (
+      stamp, self.getConfig('configuration')) if os.path.exists(path)]
+    age = time.time() - max(moments, default=0)
+    if abs(age) < _STAMP_AGE:
+      return ''
+    return '%s was last touched %d s ago' % (stamp, age)
+
+
+@zope.interface.implementer(interface.IPromise)
+class Notified(_Configured):
+  """Every PBS that the last export could not notify answers by now."""
+
+  def problem(self):
+    configuration = self.load()
+    found = [problem for problem in problems(configuration)
+             if problem.topic == 'notification']
+    return '; '.join(problem.text for problem in found
+                     if not notify.answers(problem.text.split()[0]))

@@ -1,0 +1,80 @@
+"""Task ``push-<name>`` of a PBS: bring the archive's newest generation to the
+clone.  See "Push" in docs/design.rst."""
+import json
+import logging
+import time
+
+from .archive import Archive
+from .durable import write_json
+from .generation import from_json, is_newer, Refused
+from .manifest import ARCHIVE_DATA
+from .process import Failed, run
+from .ssh import Remote
+
+log = logging.getLogger('resilient.push')
+
+# gate.py lets these through, and no others.
+RSYNC_OPTIONS = (
+  '--recursive', '--links', '--perms', '--times', '--specials', '--hard-links',
+  '--sparse', '--numeric-ids', '--delete', '--partial', '--fsync')
+
+
+class PushFailed(Exception):
+  """The archive has nothing that may be pushed."""
+
+
+def _ask(configuration, peer, remote):
+  """Return the newest Generation that the clone holds, or None.
+
+  What it said is kept in ``destination-<name>.json``.  Raises Failed.
+  """
+  status = remote.ask('status')
+  _note(configuration, peer, status)
+  found = [from_json(status[key]) for key in ('staged', 'verified')]
+  return max(filter(None, found), key=lambda generation: generation.order,
+             default=None)
+
+
+def _note(configuration, peer, status):
+  write_json(configuration.state('destination-%s.json' % peer.name),
+             dict(status, at=time.time()))
+
+
+def push(configuration, peer, report):
+  """Push if the clone's newest generation is older than the archive's.
+
+  Raises Failed, PushFailed, Refused, OSError.
+  """
+  archive = Archive(configuration, peer.name)
+  remote = Remote(configuration, peer)
+  generation = archive.newest()
+  if not is_newer(generation, _ask(configuration, peer, remote)):
+    report.quiet = True
+    return
+  report.generation = generation.label
+  if archive.incomplete:
+    raise PushFailed(
+      'the last pull did not complete, so the archive may be mixed:'
+      ' nothing is pushed until a pull succeeds')
+  run([configuration.rsync, '--rsh', ' '.join(remote.command),
+       '--exclude', '/' + ARCHIVE_DATA, *RSYNC_OPTIONS,
+       archive.path + '/', remote.alias + ':'],
+      configuration.transfer_deadline)
+  status = remote.ask('accept ' + json.dumps(generation.to_json()),
+                      configuration.transfer_deadline)
+  _note(configuration, peer, status)
+  report.message = 'pushed, and verified by the clone'
+  log.info('%s: generation %s is verified on the clone',
+           peer.task, generation.label)
+
+
+def task(configuration, peer):
+  """One run of the task.  Returns whether it succeeded."""
+  with configuration.store.recording(peer.task) as report:
+    try:
+      push(configuration, peer, report)
+    except (Failed, PushFailed, Refused, OSError, ValueError,
+            KeyError) as error:
+      log.error('%s failed: %s', peer.task, error)
+      report.failed(str(error))
+    return report.success

@@ -1,0 +1,140 @@
+"""The state of a partition, and what is wrong with it.
+
+The promises, ``bin/status`` and the page all say what this module says.
+"""
+import os
+import time
+import typing
+
+from . import clone, exporter
+from .archive import Archive
+from .durable import is_locked, read_json
+from .generation import from_json
+
+
+class Problem(typing.NamedTuple):
+  """topic: which promise shows it.  text: one sentence for the operator."""
+  topic: str
+  text: str
+
+
+def _deployed(configuration):
+  record = read_json(configuration.state('deployed.json'))
+  return record['at'] if record else time.time()
+
+
+def _age(generation, now):
+  """Return the age of the data, in seconds; never negative, for a clock that
+  went back does not make data younger than new."""
+  return max(0, now - generation.sealed)
+
+
+def _failed_run(configuration, task):
+  last = configuration.store.last_run(task)
+  if last is None or last.success:
+    return []
+  return [Problem(task.partition('-')[0], '%s failed: %s' % (
+    task, last.message))]
+
+
+def _late(configuration, what, generation, now):
+  """Return a list of Problems: data that should have been replaced by now."""
+  if generation is None:
+    if now > _deployed(configuration) + configuration.patience:
+      return [Problem('freshness', '%s has no backup yet' % what)]
+    return []
+  if generation.due and now > generation.due:
+    return [Problem('freshness', (
+      '%s is late: its newest generation, %s, is %d s old and was to be'
+      ' replaced %d s ago') % (
+        what, generation.label, _age(generation, now), now - generation.due))]
+  return []
+
+
+def _leader(configuration, now):
+  sealed = from_json(read_json(configuration.state('sealed.json')))
+  problems = _failed_run(configuration, exporter.TASK)
+  exporting = is_locked(configuration.state('dump.lock'))
+  if os.path.exists(configuration.state('exporting')) and not exporting:
+    problems.append(Problem(
+      'export', 'an export was interrupted: run bin/exporter again'))
+  if sealed:
+    problems += _late(configuration, 'the leader', sealed, now)
+  elif now > exporter.due(configuration, _deployed(configuration)):
+    problems.append(Problem('freshness', 'no export has ever succeeded'))
+  notified = read_json(configuration.state('notified.json'), {})
+  for url, text in sorted(notified.get('failures', {}).items()):
+    if url in configuration.notify:
+      problems.append(Problem(
+        'notification', '%s was not notified: %s' % (url, text)))
+  return {'generation': sealed, 'exporting': exporting}, problems
+
+
+def _clone(configuration, now):
+  state = clone.status(configuration)
+  imported = from_json(state['imported'])
+  problems = _failed_run(configuration, clone.TASK)
+  problems += _late(configuration, 'the clone', imported, now)
+  return dict(state, generation=imported), problems
+
+
+def _source(configuration, peer, now):
+  """Return (state, Problems) of one archive and of its leader."""
+  archive = Archive(configuration, peer.name)
+  newest = archive.newest()
+  said = read_json(configuration.state('source-%s.json' % peer.name), {})
+  theirs = from_json(said.get('generation'))
+  problems = _failed_run(configuration, peer.task)
+  problems += _failed_run(configuration, 'prune-' + peer.name)
+  problems += _late(configuration, 'archive ' + peer.name, newest, now)
+  return {'generation': newest, 'leader': theirs,
+          'generations': [item.label for _, item in archive.index()],
+          'incomplete': archive.incomplete}, problems
+
+
+def _destination(configuration, peer):
+  said = read_json(configuration.state('destination-%s.json' % peer.name), {})
+  return ({'verified': from_json(said.get('verified')),
+           'imported': from_json(said.get('imported'))},
+          _failed_run(configuration, peer.task))
+
+
+def _pbs(configuration, now):
+  peers, wrong = configuration.peers()
+  problems = [Problem('configuration', sentence) for sentence in wrong]
+  archives, clones = {}, {}
+  for peer in peers:
+    if peer.kind == 'pull':
+      archives[peer.name], found = _source(configuration, peer, now)
+    else:
+      clones[peer.name], found = _destination(configuration, peer)
+    problems += found
+  return {'archives': archives, 'clones': clones}, problems
+
+
+def _plain(value):
+  """Return `value` for JSON."""
+  if hasattr(value, 'to_json'):
+    return value.to_json()
+  if isinstance(value, dict):
+    return {key: _plain(item) for key, item in value.items()}
+  return value
+
+
+def _evaluate(configuration, now):
+  roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs}
+  return roles[configuration.role](configuration, now)
+
+
+def problems(configuration):
+  """Return the list of Problems of the partition."""
+  return _evaluate(configuration, time.time())[1]
+
+
+def status(configuration):
+  """Return the state of the partition, for JSON."""
+  now = time.time()
+  state, found = _evaluate(configuration, now)
+  return dict(
+    _plain(state), role=configuration.role, instance=configuration.instance,
+    now=now, problems=[problem._asdict() for problem in found])

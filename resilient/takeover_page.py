@@ -1,0 +1,100 @@
+"""Service ``resilient-web-takeover-httpd``: the page with the one button."""
+import datetime
+import hmac
+import logging
+import time
+
+import flask
+import waitress
+
+from . import clone, service
+from .configuration import Watched
+from .durable import is_locked
+from .master import MasterError
+from .takeover import leader_name, takeover, TakeoverRefused
+
+log = logging.getLogger('resilient.takeover_page')
+
+_LARGEST_BODY = 16 << 10
+_NO_BACKUP = 'No backup downloaded yet, takeover should not happen now.'
+
+
+def _facts(configuration, now):
+  """Return [(name, value)] that an operator decides by."""
+  generation, since = clone.imported(configuration)
+  newest = clone.newest(configuration)
+  facts = []
+  if generation is None:
+    facts.append(('Last valid backup', _NO_BACKUP))
+  else:
+    sealed = datetime.datetime.fromtimestamp(
+      generation.sealed, datetime.timezone.utc)
+    facts += [
+      ('Last valid backup', sealed.strftime('%Y-%m-%d %H:%M:%S UTC')),
+      ('Age', '%d s' % max(0, now - generation.sealed)),
+      ('Generation', generation.label),
+      ('Loaded', '%d s ago' % max(0, now - since)),
+    ]
+  if newest and newest != generation:
+    facts.append(('Verified, not loaded yet', 'generation ' + newest.label))
+  facts.append(('Import script(s) currently running', (
+    'Yes' if is_locked(configuration.state('import.lock')) else 'No')))
+  return facts
+
+
+def application(current, template, clock=time.time):
+  """Return the WSGI application.
+
+  current: returns the Configuration as it is at the moment.
+  template: text of templates/takeover.html.
+  clock: returns the seconds since 1970-01-01 UTC.
+  """
+  app = flask.Flask(__name__)
+  app.config['MAX_CONTENT_LENGTH'] = _LARGEST_BODY
+
+  def right(password):
+    with open(current().takeover_password_file, 'rb') as source:
+      expected = source.read().strip()
+    return bool(expected) and hmac.compare_digest(
+      password.encode('utf-8', 'replace'), expected)
+
+  def page(message='', status=200):
+    configuration = current()
+    return flask.render_template_string(
+      template, message=message, facts=_facts(configuration, clock()),
+      name=leader_name(configuration)), status
+
+  @app.route('/', methods=('GET', 'POST'))
+  def root():  # pylint: disable=unused-variable
+    password = flask.request.values.get('password')
+    if password is None:
+      return page()
+    if not right(password):
+      log.warning('%s gave a wrong password', flask.request.remote_addr)
+      return page('Error. Password is invalid.', 403)
+    log.info('%s asked for a takeover', flask.request.remote_addr)
+    try:
+      answer = takeover(current())
+    except (TakeoverRefused, MasterError) as error:
+      log.error('takeover refused: %s', error)
+      return page('Error. %s' % error, 409)
+    # Users of the stack look for this word at the beginning of the answer.
+    return flask.Response(
+      'Success. %s\nThe next runs of the SlapOS node complete it.\n' % answer,
+      content_type='text/plain; charset=utf-8')
+
+  return app
+
+
+def main(configuration, template_path):
+  """Serve until SIGTERM, or until another release of this code is installed:
+  slapgrid then starts that.  Returns the exit status."""
+  with open(template_path, encoding='utf-8') as source:
+    template = source.read()
+  watched = Watched(configuration)
+  server = waitress.create_server(
+    application(watched.current, template), host=configuration.ip,
+    port=configuration.takeover_port, threads=4, connection_limit=50,
+    max_request_body_size=_LARGEST_BODY, channel_timeout=60, ident=None)
+  service.serve(server, watched, configuration.code)
+  return 0

@@ -1,0 +1,1 @@
+"""All tests; ``test/run`` runs them, tier by tier."""

@@ -1,0 +1,1 @@
+"""Tests of ``resilient/`` without SlapOS, with real parts."""

@@ -1,0 +1,256 @@
+"""What the unit tests share: places, waits, partitions, faults."""
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from resilient import configuration as configuration_module
+from resilient import manifest
+from resilient.generation import Generation
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BIN = os.path.dirname(sys.executable)
+RDIFF_BACKUP = os.path.join(BIN, 'rdiff-backup')
+RSYNC = shutil.which('rsync') or '/usr/bin/rsync'
+# A slow machine sets this, for all waits at once.
+PATIENCE = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
+
+logging.getLogger('resilient').addHandler(logging.NullHandler())
+logging.getLogger('resilient').propagate = False
+
+
+def wait_until(condition, why, timeout=15):
+  """Return the first true value of condition().
+
+  why: what is expected, or a function that returns it, for the diagnosis.
+  """
+  end = time.monotonic() + timeout * PATIENCE
+  while True:
+    value = condition()
+    if value:
+      return value
+    if time.monotonic() > end:
+      raise AssertionError('after %d s still not: %s' % (
+        timeout * PATIENCE, why() if callable(why) else why))
+    time.sleep(0.02)
+
+
+def alive(pid):
+  """Whether process `pid` runs; a zombie does not."""
+  try:
+    with open('/proc/%d/stat' % pid, encoding='ascii') as source:
+      return source.read().rpartition(')')[2].split()[0] not in 'ZX'
+  except (FileNotFoundError, ProcessLookupError):
+    return False
+
+
+def generation(sequence=1, epoch=1, **changes):
+  """Return a Generation of service ``data``."""
+  return Generation(**{**{
+    'name': 'data', 'epoch': epoch, 'sequence': sequence,
+    'digest': '%064x' % sequence, 'leader': 'data0', 'sealed': time.time(),
+    'due': 0.0}, **changes})
+
+
+def write_tree(root, content):
+  """Fill directory `root` with {name: text, bytes, or None: a directory}."""
+  for name, data in content.items():
+    path = os.path.join(os.fsencode(root), os.fsencode(name))
+    if data is None:
+      os.makedirs(path, exist_ok=True)
+      continue
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as output:
+      output.write(data.encode() if isinstance(data, str) else data)
+
+
+def sealed(root, content, **changes):
+  """Make `root` a sealed dump of `content`; return its Generation."""
+  write_tree(root, content)
+  return manifest.write(
+    root, generation(**changes), list(manifest.scan(root)))
+
+
+def same_mtime(path, data):
+  """Replace the content of `path` behind its mtime."""
+  status = os.stat(path)
+  with open(path, 'wb') as output:
+    output.write(data)
+  os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+_CHANGES = frozenset((
+  'os.rename', 'os.remove', 'os.rmdir', 'os.mkdir', 'os.chmod', 'open',
+  'ctypes.dlsym'))
+
+
+def killed_before(number, function):
+  """Run `function` in a process that dies, as by SIGKILL, before its system
+  call number `number` that changes files.  Returns whether it died: False
+  means that it had no more to do.
+  """
+  pid = os.fork()
+  if pid:
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status not in (0, -signal.SIGKILL):
+      raise AssertionError('the function failed by itself: %d' % status)
+    return status != 0
+  left = number
+
+  def count(event, _):
+    nonlocal left
+    if event in _CHANGES:
+      left -= 1
+      if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+  try:
+    sys.addaudithook(count)
+    function()
+    os._exit(0)
+  except BaseException:
+    sys.excepthook(*sys.exc_info())
+    os._exit(1)
+
+
+class TestCase(unittest.TestCase):
+  """A test with a directory of its own, whose programs end with it."""
+
+  def setUp(self):
+    super().setUp()
+    self.directory = tempfile.mkdtemp(prefix='resilient-')
+    self.addCleanup(self._remove)
+
+  def _remove(self):
+    for root, names, _ in os.walk(self.directory):
+      for name in names:
+        path = os.path.join(root, name)
+        if not os.path.islink(path):
+          os.chmod(path, 0o700)
+    shutil.rmtree(self.directory)
+
+  def path(self, *names):
+    """Return a path below the test's directory."""
+    return os.path.join(self.directory, *names)
+
+  def read(self, *names):
+    """Return the text of a file below the test's directory."""
+    return pathlib.Path(self.path(*names)).read_text(encoding='utf-8')
+
+  def script(self, name, text):
+    """Return the path of an executable shell script."""
+    path = self.path(name)
+    pathlib.Path(path).write_text('#!/bin/sh\n' + text, encoding='utf-8')
+    os.chmod(path, 0o700)
+    return path
+
+  def start(self, command, **keywords):
+    """Start `command`; it ends with the test, with all that it started."""
+    process = subprocess.Popen(
+      command, start_new_session=True,
+      **{'stdin': subprocess.DEVNULL, **keywords})
+    self.addCleanup(end, process)
+    return process
+
+  def partition(self, role, **options):
+    """Return a new Partition of `role`."""
+    return Partition(self.path(role), role, options)
+
+  @contextlib.contextmanager
+  def thread(self, function):
+    """Run `function` beside the block."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    yield thread
+    thread.join(30)
+    self.assertFalse(thread.is_alive(), '%r does not end' % function)
+
+
+def end(process):
+  """End `process` and its session."""
+  with contextlib.suppress(ProcessLookupError):
+    os.killpg(process.pid, signal.SIGKILL)
+  process.wait()
+  for stream in (process.stdout, process.stderr):
+    if stream:
+      stream.close()
+
+
+class Partition:
+  """A partition on disk, as the profiles make it."""
+
+  def __init__(self, path, role, options):
+    self.path = path
+    for name in ('srv/resilient', 'srv/live', 'var/log', 'var/run', 'etc',
+                 'bin'):
+      os.makedirs(os.path.join(path, name), exist_ok=True)
+    self.dump = os.path.join(path, 'srv/backup/data')
+    self.options = {**{
+      'role': role, 'instance': role + '-instance', 'name': 'data',
+      'ip': '::1', 'notifier-port': 1, 'check-interval': 1,
+      'state-directory': self.at('srv/resilient'),
+      'log-directory': self.at('var/log'), 'run-directory': self.at('var/run'),
+      'dump-directory': self.dump, 'rdiff-backup': RDIFF_BACKUP,
+      'rsync': RSYNC, 'lock-deadline': 1, 'notification-deadline': 2,
+      'exporter': self.at('bin/data-exporter'),
+      'importer': self.at('bin/data-importer'),
+      'takeover-port': 1, 'takeover-triggered': self.at('srv/triggered'),
+      'takeover-password-file': self.at('etc/password'),
+      'server-url': 'http://[::1]:1/', 'computer-id': 'computer',
+      'partition-id': 'slappart1', 'software-release-url': 'http://[::1]/s',
+      'archive-directory': self.at('srv/backup/pbs'),
+      'ssh': shutil.which('ssh') or '/usr/bin/ssh',
+      'ssh-private-key': self.at('etc/key'),
+    }, **options}
+    # What the service holds, and how it is dumped and loaded.
+    self.program('data-exporter', (
+      'exec %s -a --checksum --delete --exclude /.resilient "%s/" "%s"\n' % (
+        RSYNC, self.at('srv/live'), self.dump)))
+    self.program('data-importer', (
+      'rm -rf "%s" && exec cp -a "%s" "%s"\n' % (
+        self.at('srv/live'), self.dump, self.at('srv/live'))))
+    self.configure()
+
+  def at(self, name):
+    """Return the path of `name` in the partition."""
+    return os.path.join(self.path, name)
+
+  def configure(self, **options):
+    """Change options, as the profile would."""
+    self.options.update(options)
+    path = self.at('etc/resilient.json')
+    pathlib.Path(path + '.new').write_text(json.dumps(self.options))
+    os.rename(path + '.new', path)
+    self.configuration = configuration_module.load(path)
+    self.configuration.store.create()
+    return self.configuration
+
+  def program(self, name, text):
+    """Make bin/`name` a shell script."""
+    path = self.at('bin/' + name)
+    pathlib.Path(path).write_text('#!/bin/sh\n' + text, encoding='utf-8')
+    os.chmod(path, 0o700)
+    return path
+
+  def serve(self, content):
+    """Let the service hold `content`, and nothing else."""
+    shutil.rmtree(self.at('srv/live'))
+    write_tree(self.at('srv/live'), {'': None, **content})
+
+  def command(self, name):
+    """Return the command line of ``bin/<name>``."""
+    return [sys.executable, '-m', 'resilient.command', name,
+            '--configuration', self.at('etc/resilient.json')]
+
+  def read(self, name):
+    """Return the text of file `name` of the partition."""
+    return pathlib.Path(self.at(name)).read_text(encoding='utf-8')

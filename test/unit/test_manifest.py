@@ -1,0 +1,109 @@
+"""The manifest as a format: lossless, and no damage passes."""
+import json
+import unittest
+
+from hypothesis import given, settings, strategies
+
+from resilient import manifest
+
+from .support import generation, sealed, TestCase
+
+names = strategies.binary(min_size=1, max_size=255).filter(
+  lambda name: b'/' not in name and b'\0' not in name
+  and name not in (b'.', b'..'))
+paths = strategies.lists(names, min_size=1, max_size=3).map(b'/'.join)
+modes = strategies.integers(0, 0o7777)
+digests = strategies.text('0123456789abcdef', min_size=64, max_size=64)
+entries = strategies.one_of(
+  strategies.tuples(
+    paths, strategies.just('file'), modes, strategies.integers(0),
+    strategies.integers(), digests),
+  strategies.tuples(
+    paths, strategies.sampled_from(('directory', 'fifo', 'socket')), modes),
+  strategies.tuples(
+    paths, strategies.just('symlink'), strategies.just(0o777),
+    strategies.none(), strategies.none(), strategies.none(),
+    strategies.binary(min_size=1)),
+).map(lambda fields: manifest.Entry(*fields))
+
+
+class TestFormat(unittest.TestCase):
+  """Bytes out, bytes in."""
+
+  @settings(deadline=None, database=None, max_examples=60)
+  @given(strategies.lists(entries, max_size=5))
+  def test_any_entries_come_back_as_they_were(self, items):
+    data, identity = manifest.serialise(generation(4, epoch=2), items)
+    self.assertEqual(
+      manifest.parse(data), manifest.Manifest(identity, items))
+
+  @settings(deadline=None, database=None, max_examples=60)
+  @given(paths)
+  def test_any_name_is_one_line_of_ascii(self, path):
+    text = manifest.encode_path(path)
+    self.assertRegex(text, r'\A[!-~]+\Z')
+    self.assertEqual(manifest.decode_path(text), path)
+
+  def test_the_header_is_as_documented(self):
+    data, _ = manifest.serialise(generation(4, epoch=2), [])
+    header = json.loads(data.splitlines()[0])
+    self.assertEqual(set(header), {
+      'format', 'name', 'epoch', 'sequence', 'leader', 'sealed', 'due'})
+    self.assertEqual(header['format'], 'resilient-manifest-1')
+
+
+class TestDamage(unittest.TestCase):
+  """A manifest that is not what was sealed is no manifest."""
+
+  def setUp(self):
+    self.data, _ = manifest.serialise(generation(), [
+      manifest.Entry(b'a', 'file', 0o644, 1, 2, '0' * 64),
+      manifest.Entry(b'b', 'symlink', 0o777, target=b'a')])
+
+  def test_any_other_byte_anywhere_is_found(self):
+    manifest.parse(self.data)
+    for position in range(len(self.data)):
+      for flip in (1, 2, 4, 8, 16, 32, 64, 128, 0x29, 0x2d):
+        damaged = bytearray(self.data)
+        damaged[position] ^= flip
+        with self.assertRaises(manifest.InvalidManifest, msg=(
+            self.data[position:position + 9], flip)):
+          manifest.parse(bytes(damaged))
+
+  def test_a_truncation_anywhere_is_found(self):
+    for length in range(len(self.data)):
+      with self.assertRaises(manifest.InvalidManifest, msg=length):
+        manifest.parse(self.data[:length])
+
+  def test_a_line_that_was_added_or_removed_is_found(self):
+    lines = self.data.splitlines(keepends=True)
+    for changed in (lines[:1] + lines[2:], lines[:2] + lines[1:],
+                    lines + lines[-1:], lines[:1]):
+      with self.assertRaises(manifest.InvalidManifest):
+        manifest.parse(b''.join(changed))
+
+  def test_another_format_is_refused_by_name(self):
+    data = self.data.replace(b'resilient-manifest-1', b'resilient-manifest-2')
+    with self.assertRaises(manifest.InvalidManifest):
+      manifest.parse(data)
+
+  def test_a_path_that_leaves_the_dump_is_refused(self):
+    for path in (b'../x', b'/etc/x', b'a/../../x', b'..', b'.', b'', b'a//b'):
+      data, _ = manifest.serialise(
+        generation(), [manifest.Entry(path, 'directory', 0o755)])
+      with self.assertRaises(manifest.InvalidManifest, msg=path):
+        manifest.parse(data)
+
+
+class TestRead(TestCase):
+  """The manifest in a dump."""
+
+  def test_a_sealed_dump_has_the_generation_that_was_sealed(self):
+    identity = sealed(self.path('dump'), {'marker': 'one'})
+    found = manifest.read(self.path('dump'))
+    self.assertEqual(found.generation, identity)
+    self.assertEqual([entry.path for entry in found.entries], [b'marker'])
+
+  def test_a_dump_without_a_manifest_says_so(self):
+    with self.assertRaisesRegex(manifest.InvalidManifest, 'no manifest'):
+      manifest.read(self.directory)

@@ -1,0 +1,150 @@
+"""A marker travels: leader, PBS, clone, through real ssh."""
+import os
+
+from resilient import exporter, importer
+
+from .support import same_mtime, sealed, write_tree
+from .test_manifest_compare import ODD_NAMES
+from .tree import TreeCase
+
+
+class TestTransfer(TreeCase):
+  """One cycle and the next."""
+
+  def test_a_marker_travels_to_the_archive_and_to_the_clones_service(self):
+    self.cycle({'marker': 'one', 'folder/inner': 'two'})
+    content = {'marker': 'one', 'folder/inner': 'two'}
+    self.assertSame(self.archive.path, content)
+    self.assertSame(self.clone.dump, content)
+    self.assertSame(self.clone.at('srv/live'), content)
+    self.assertEqual(self.imported(), '1.1')
+
+  def test_a_change_and_a_deletion_travel(self):
+    self.cycle({'a': 'one', 'b/c': 'two', 'd': 'three'})
+    content = {'a': 'ONE', 'd/now/a': 'directory', 'e': 'four'}
+    self.cycle(content)
+    self.assertSame(self.archive.path, content)
+    self.assertSame(self.clone.dump, content)
+    self.assertSame(self.clone.at('srv/live'), content)
+    self.assertEqual(self.imported(), '1.2')
+    self.assertEqual(
+      [item.label for _, item in self.archive.index()], ['1.1', '1.2'])
+
+  def test_the_first_generation_can_be_restored_from_the_second(self):
+    self.archived({'marker': 'one', 'deleted': 'x'})
+    self.archived({'marker': 'two'})
+    restored = self.archive.restore('1.1', self.path('restored'))
+    self.assertEqual(restored.label, '1.1')
+    self.assertSame(self.path('restored'), {'marker': 'one', 'deleted': 'x'})
+
+  def same_second(self):
+    """Let all exports happen within one second, by their mtimes."""
+    self.leader.program('data-exporter', (
+      'cp {0}/marker {1}/ && touch -d @1000000000 {1}/marker\n'.format(
+        self.leader.at('srv/live'), self.leader.dump)))
+
+  def test_two_exports_within_a_second_both_arrive(self):
+    # Same size, same second: what rdiff-backup alone takes for no change.
+    self.same_second()
+    self.archived({'marker': 'one'})
+    self.archived({'marker': 'two'})
+    self.assertSame(self.archive.path, {'marker': 'two'})
+
+  def test_who_missed_generations_meets_no_mtime_twice(self):
+    self.same_second()
+    self.export({'marker': 'one'})
+    self.archived({'marker': 'two'})
+    self.export({'marker': 'two'})
+    self.archived({'marker': '333'})
+    self.assertSame(self.archive.path, {'marker': '333'})
+
+  def test_odd_names_and_kinds_arrive_as_they_are(self):
+    self.leader.serve({})
+    live = os.fsencode(self.leader.at('srv/live'))
+    os.symlink('nowhere', live + b'/broken')
+    os.symlink(b'\xff\n', live + b'/link \xff')
+    os.mkfifo(live + b'/pipe', 0o640)
+    content = {name: b'1' for name in ODD_NAMES}
+    content.update({b'd/' + name: None for name in ODD_NAMES})
+    write_tree(live, content)
+    os.chmod(live + b'/d', 0o555)
+    with open(live + b'/sparse', 'wb') as output:
+      output.truncate(1 << 24)
+    self.leader.serve = lambda content: write_tree(live, content)
+    self.cycle({})
+    self.cycle({name: b'22' for name in ODD_NAMES})
+    self.assertEqual(self.imported(), '1.2')
+    self.assertLess(
+      os.stat(os.path.join(self.clone.dump, 'sparse')).st_blocks, 1000)
+    self.archive.restore('1.1', self.path('restored'))
+    os.unlink(os.path.join(self.path('restored'), 'sparse'))
+
+  def test_an_empty_service_travels(self):
+    self.cycle({})
+    self.assertSame(self.clone.dump, {})
+    self.assertEqual(self.imported(), '1.1')
+
+  def test_with_nothing_new_nothing_is_transferred(self):
+    self.cycle({'marker': 'one'})
+    before = os.stat(self.clone.dump).st_ino
+    self.assertTrue(self.run_task('pull'))
+    self.assertTrue(self.run_task('push'))
+    self.assertTrue(importer.task(self.clone.configuration))
+    self.assertEqual(len(self.archive.index()), 1)
+    self.assertEqual(os.stat(self.clone.dump).st_ino, before)
+
+
+class TestRefusal(TreeCase):
+  """What must not replace what is in the archive."""
+
+  def setUp(self):
+    super().setUp()
+    self.export({'marker': 'one'})
+    self.archived({'marker': 'two'})
+
+  def claim(self, **changes):
+    """Let the leader claim to have sealed another generation."""
+    write_tree(self.leader.dump, {'marker': 'other'})
+    sealed(self.leader.dump, {}, leader='data7', **changes)
+
+  def assertRefused(self, reason):
+    """The next pull is refused; the archive stays."""
+    self.assertFalse(self.run_task('pull'))
+    self.assertRegex(self.message(), reason)
+    self.assertSame(self.archive.path, {'marker': 'two'})
+    self.assertEqual(self.archive.newest().label, '1.2')
+
+  def test_an_older_sequence_is_refused(self):
+    self.claim(sequence=1)
+    self.assertRefused('1.1 of leader data7 is older than 1.2')
+
+  def test_one_number_with_two_contents_is_refused(self):
+    self.claim(sequence=2)
+    self.assertRefused('1.2 exists twice with different contents')
+
+  def test_after_a_takeover_the_old_leader_is_refused(self):
+    self.claim(epoch=2, sequence=1)
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.claim(epoch=1, sequence=99)
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('1.99 of leader data7 is older than 2.1', self.message())
+    self.assertEqual(self.archive.newest().label, '2.1')
+
+  def test_a_dump_that_changed_after_its_seal_is_neither_indexed_nor_pushed(
+      self):
+    self.export({'marker': '333'})
+    same_mtime(os.path.join(self.leader.dump, 'marker'), b'xxx')
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('marker: has another sha256', self.message())
+    self.assertEqual(self.archive.newest().label, '1.2')
+    self.assertFalse(self.run_task('push'))
+    self.assertIn('nothing is pushed', self.message('push-data'))
+    self.assertFalse(os.path.exists(self.clone.dump))
+
+  def test_an_interrupted_export_is_told_and_not_pulled(self):
+    self.leader.program('data-exporter', (
+      'echo half > %s/marker; exit 1' % self.leader.dump))
+    exporter.main(self.leader.configuration)
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('run bin/exporter again', self.message())
+    self.assertSame(self.archive.path, {'marker': 'two'})
