@@ -112,8 +112,6 @@ def application(database, role):
   role: 'leader' or 'clone'.
   """
   app = flask.Flask(__name__)
-  app.config['MAX_CONTENT_LENGTH'] = LARGEST_VALUE
-  app.url_map.merge_slashes = False
   app.url_map.converters['key'] = _AnyKey
 
   @contextlib.contextmanager
@@ -239,8 +237,9 @@ def serve(database, role, host, port, log_path=None):
     prepare(database)
   server = waitress.create_server(
     application(database, role), host=host, port=port, threads=4,
-    # Waitress refuses what has this size already.
-    max_request_body_size=LARGEST_VALUE + 1, connection_limit=50,
+    # Who sends a little too much is told so, by `_text`; who sends more is cut
+    # off at once.
+    max_request_body_size=2 * LARGEST_VALUE, connection_limit=50,
     channel_timeout=60, ident=None)
   log.info('%s, serving %s at [%s]:%s', role, database, host,
            server.effective_port)

@@ -96,6 +96,10 @@ class Archive:
     # ordered by sequence, whatever became of the clock.
     now = max(int(time.time()), self._last_time() + 1)
     write_json(self._marker, {'since': now})
+    if not self._last_time():
+      # What a killed first pull leaves stops rdiff-backup for ever; the lock
+      # that counts is ours.
+      remove(os.path.join(self.path, manifest.ARCHIVE_DATA, 'lock.yml'))
     self._run([
       '--remote-schema', ' '.join(remote.command) + ' {h} rdiff-backup server',
       'backup', '--no-eas', '--no-acls', '--no-carbonfile',
@@ -145,7 +149,7 @@ class Archive:
       [self._configuration.rdiff_backup, '--api-version', '201',
        '--parsable-output', 'list', 'increments', self.path],
       _QUICK, capture=True).output
-    return {int(line.split()[0]) for line in output.splitlines() if line}
+    return {int(when) for when in re.findall(rb'(?m)^ +time: (\d+)$', output)}
 
   def restore(self, label, target):
     """Restore generation `label` to directory `target`, which must not exist,

@@ -54,6 +54,18 @@ def write_json(path, value, mode=0o600, durable=True):
   write_bytes(path, text.encode(), mode, durable)
 
 
+def write_if_changed(path, data, mode=0o600):
+  """Like `write_bytes`, but leaves a file that holds `data` already as it is:
+  its modification time then says since when."""
+  try:
+    with open(path, 'rb') as source:
+      if source.read() == data:
+        return
+  except FileNotFoundError:
+    pass
+  write_bytes(path, data, mode)
+
+
 def read_json(path, default=None):
   """Return the value in JSON file `path`, or `default` if there is no file.
 

@@ -17,7 +17,7 @@ from .durable import is_locked
 from .status import problems
 
 # A promise is asked right after its service was started.
-_PATIENCE = 10
+_PATIENCE = 6
 _TASK_LIMIT = 25 * 3600
 _STAMP_AGE = 180
 

@@ -1,26 +1,23 @@
 """Task ``pull-<name>`` of a PBS: bring the leader's newest generation into the
 archive.  See "Pull" in docs/design.rst."""
+import functools
 import logging
 import time
 
-from .archive import Archive, Damaged
-from .durable import LockTimeout, write_json
-from .generation import from_json, is_newer, Refused
-from .manifest import InvalidManifest
-from .process import Failed
+from .archive import Archive
+from .durable import write_json
+from .generation import from_json, is_newer
 from .ssh import Remote
+from .transfer import run_task, TransferFailed
 
 log = logging.getLogger('resilient.pull')
-
-
-class PullFailed(Exception):
-  """The leader has nothing that can be pulled, and should."""
 
 
 def _ask(configuration, peer, remote):
   """Return the leader's Generation, or None if there is none to pull now.
 
-  What it said is kept in ``source-<name>.json``.  Raises Failed, PullFailed.
+  What it said is kept in ``source-<name>.json``.  Raises Failed, NotIntroduced,
+  TransferFailed.
   """
   answer = remote.ask('generation')
   if answer['busy']:
@@ -29,14 +26,14 @@ def _ask(configuration, peer, remote):
   write_json(configuration.state('source-%s.json' % peer.name),
              dict(answer, at=time.time()))
   if answer['problem']:
-    raise PullFailed('the leader says: ' + answer['problem'])
+    raise TransferFailed('the leader says: ' + answer['problem'])
   return from_json(answer['generation'])
 
 
 def pull(configuration, peer, report):
   """Pull if the leader has a newer generation than the archive.
 
-  Raises Failed, PullFailed, Refused, Damaged, InvalidManifest, OSError.
+  Raises what transfer.py expects.
   """
   archive = Archive(configuration, peer.name)
   remote = Remote(configuration, peer)
@@ -55,29 +52,26 @@ def pull(configuration, peer, report):
   configuration.store.request('prune-' + peer.name)
 
 
+def prune(configuration, peer, report):
+  """Remove the increments that are older than the peer's retention.
+
+  Raises Failed, LockTimeout, OSError.
+  """
+  removed = Archive(configuration, peer.name).prune(peer.older_than)
+  report.quiet = not removed
+  report.message = 'removed %d generations older than %s' % (
+    removed, peer.older_than)
+
+
 def task(configuration, peer):
   """One run of the task.  Returns whether it succeeded."""
-  with configuration.store.recording(peer.task) as report:
-    try:
-      pull(configuration, peer, report)
-    except (Failed, PullFailed, Refused, Damaged, InvalidManifest, OSError,
-            LockTimeout, ValueError, KeyError) as error:
-      log.error('%s failed: %s', peer.task, error)
-      report.failed(str(error))
-    return report.success
+  return run_task(
+    configuration, peer.task, functools.partial(pull, configuration, peer))
 
 
 def prune_task(configuration, peer):
   """One run of task ``prune-<name>``: retention, which must neither delay nor
   spoil a pull.  Returns whether it succeeded."""
-  name = 'prune-' + peer.name
-  with configuration.store.recording(name) as report:
-    try:
-      removed = Archive(configuration, peer.name).prune(peer.older_than)
-      report.message = 'removed %d generations older than %s' % (
-        removed, peer.older_than)
-      report.quiet = not removed
-    except (Failed, LockTimeout, OSError, ValueError) as error:
-      log.error('%s failed: %s', name, error)
-      report.failed(str(error))
-    return report.success
+  return run_task(
+    configuration, 'prune-' + peer.name,
+    functools.partial(prune, configuration, peer))

@@ -1,15 +1,17 @@
 """Task ``push-<name>`` of a PBS: bring the archive's newest generation to the
 clone.  See "Push" in docs/design.rst."""
+import functools
 import json
 import logging
 import time
 
 from .archive import Archive
 from .durable import write_json
-from .generation import from_json, is_newer, Refused
+from .generation import from_json, is_newer
 from .manifest import ARCHIVE_DATA
-from .process import Failed, run
+from .process import run
 from .ssh import Remote
+from .transfer import run_task, TransferFailed
 
 log = logging.getLogger('resilient.push')
 
@@ -17,10 +19,6 @@ log = logging.getLogger('resilient.push')
 RSYNC_OPTIONS = (
   '--recursive', '--links', '--perms', '--times', '--specials', '--hard-links',
   '--sparse', '--numeric-ids', '--delete', '--partial', '--fsync')
-
-
-class PushFailed(Exception):
-  """The archive has nothing that may be pushed."""
 
 
 def _ask(configuration, peer, remote):
@@ -43,7 +41,7 @@ def _note(configuration, peer, status):
 def push(configuration, peer, report):
   """Push if the clone's newest generation is older than the archive's.
 
-  Raises Failed, PushFailed, Refused, OSError.
+  Raises what transfer.py expects.
   """
   archive = Archive(configuration, peer.name)
   remote = Remote(configuration, peer)
@@ -53,7 +51,7 @@ def push(configuration, peer, report):
     return
   report.generation = generation.label
   if archive.incomplete:
-    raise PushFailed(
+    raise TransferFailed(
       'the last pull did not complete, so the archive may be mixed:'
       ' nothing is pushed until a pull succeeds')
   run([configuration.rsync, '--rsh', ' '.join(remote.command),
@@ -70,11 +68,5 @@ def push(configuration, peer, report):
 
 def task(configuration, peer):
   """One run of the task.  Returns whether it succeeded."""
-  with configuration.store.recording(peer.task) as report:
-    try:
-      push(configuration, peer, report)
-    except (Failed, PushFailed, Refused, OSError, ValueError,
-            KeyError) as error:
-      log.error('%s failed: %s', peer.task, error)
-      report.failed(str(error))
-    return report.success
+  return run_task(
+    configuration, peer.task, functools.partial(push, configuration, peer))

@@ -150,7 +150,8 @@ class TaskStore:
       raise
     finally:
       last = self.last_run(task)
-      if not report.quiet or last and not last.success:
+      recovered = report.success and last and not last.success
+      if not report.quiet or recovered:
         self.record(
           task, started, time.monotonic() - clock, report.success,
           report.generation, report.message)

@@ -15,6 +15,8 @@ from .tree import TreeCase
 class TestHistory(TreeCase):
   """An archive of three generations."""
 
+  over_ssh = False
+
   def setUp(self):
     super().setUp()
     # A day between each, by the clock of the PBS.

@@ -2,7 +2,6 @@
 import os
 import pathlib
 import signal
-import threading
 
 from resilient import clone
 
@@ -10,25 +9,24 @@ from .support import same_mtime, wait_until
 from .tree import TreeCase
 
 
-class TestPull(TreeCase):
-  """A pull that ends too early."""
+class PullCase(TreeCase):
+  """A pull that takes long enough to be killed."""
 
   def many(self, text):
     """Return a dump that takes a while."""
     return {'%d/%d' % (number % 20, number): '%s %d' % (text, number)
-            for number in range(1500)}
+            for number in range(1000)}
 
-  def processes(self):
-    """Return the rdiff-backup processes of this test."""
-    found = []
-    for entry in os.listdir('/proc'):
+  def kill(self, receiving):
+    """Kill one end of the rdiff-backup of this test."""
+    for entry in filter(str.isdigit, os.listdir('/proc')):
       try:
         words = pathlib.Path('/proc', entry, 'cmdline').read_bytes()
-      except (OSError, ValueError):
+      except OSError:
         continue
-      if b'rdiff-backup\0' in words and os.fsencode(self.directory) in words:
-        found.append((int(entry), b'\0backup\0' in words))
-    return found
+      if (b'rdiff-backup\0' in words and os.fsencode(self.directory) in words
+          and (b'\0backup\0' in words) == receiving):
+        os.kill(int(entry), signal.SIGKILL)
 
   def mirrored(self):
     """Return how many files the archive holds by now."""
@@ -36,51 +34,35 @@ class TestPull(TreeCase):
                if 'rdiff-backup-data' not in directory)
 
   def kill_at_half(self, receiving):
-    """Pull, and kill one end at about half.  Return what the pull says."""
+    """Pull, and kill one end at about half: the pull fails."""
     done = []
-    thread = threading.Thread(
-      target=lambda: done.append(self.run_task('pull')))
-    thread.start()
-    try:
-      wait_until(lambda: self.mirrored() > 500, 'half of it has arrived', 60)
-      for pid, is_receiver in self.processes():
-        if is_receiver == receiving:
-          os.kill(pid, signal.SIGKILL)
-    finally:
-      thread.join(60)
-    self.assertLess(self.mirrored(), 1500, 'it was faster than the test')
-    return done
+    with self.thread(lambda: done.append(self.run_task('pull'))):
+      wait_until(lambda: self.mirrored() > 300, 'half of it has arrived', 60)
+      self.kill(receiving)
+    self.assertEqual(done, [False])
+    self.assertLess(self.mirrored(), 1000, 'it was faster than the test')
 
-  def assertRepaired(self, text):
-    """The next pull brings the archive, and its history, in order."""
-    self.assertFalse(self.run_task('push'))
-    self.assertTrue(self.run_task('pull'), self.message())
-    self.assertSame(self.archive.path, self.many(text))
-    self.assertFalse(self.archive.incomplete)
 
-  def test_killed_in_the_first_pull_at_the_pbs(self):
-    self.export(self.many('first'))
-    self.assertEqual(self.kill_at_half(receiving=True), [False])
-    self.assertIn('ended by signal 9', self.message())
-    self.assertEqual(self.archive.index(), [])
-    self.assertTrue(self.run_task('push'), 'there is nothing to push')
-    self.assertFalse(os.path.exists(self.clone.configuration.state('staging')))
-    self.assertTrue(self.run_task('pull'), self.message())
-    self.assertSame(self.archive.path, self.many('first'))
+class TestPull(PullCase):
+  """A pull over ssh that ends too early."""
 
   def test_killed_in_the_second_pull_at_the_leader(self):
     self.archived({'marker': 'old'})
     self.export(self.many('second'))
-    self.assertEqual(self.kill_at_half(receiving=False), [False])
+    self.kill_at_half(receiving=False)
     self.assertTrue(self.archive.incomplete)
     self.assertEqual(self.archive.newest().label, '1.1')
-    self.assertRepaired('second')
+    self.assertFalse(self.run_task('push'))
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertFalse(self.archive.incomplete)
+    self.assertSame(self.archive.path, self.many('second'))
     self.archive.restore('1.1', self.path('restored'))
     self.assertSame(self.path('restored'), {'marker': 'old'})
 
   def test_a_leader_that_is_gone_is_a_failure_and_a_reason(self):
     self.export({'marker': 'one'})
     self.leader_sshd.stop()
+    self.peers_are_known()
     self.assertFalse(self.run_task('pull'))
     self.assertIn('Connection refused', self.message())
     self.leader_sshd.start()
@@ -97,17 +79,41 @@ class TestPull(TreeCase):
       self.assertEqual(self.archive.index(), [])
       pathlib.Path(self.path('go')).touch()
 
+  def test_a_leader_that_is_only_being_deployed_is_no_alarm_yet(self):
+    self.leader_sshd.stop()
+    self.assertFalse(self.run_task('pull'))
+    self.assertIsNone(self.message())
+
   def test_another_host_key_is_not_talked_to(self):
     self.export({'marker': 'one'})
     shared = self.pbs.options['shared-instances']
     shared[0]['server-key'] = shared[1]['server-key']
     self.pbs.configure()
+    self.peers_are_known()
     self.assertFalse(self.run_task('pull'))
     self.assertIn('verification failed', self.message())
 
 
+class TestFirstPull(PullCase):
+  """The first pull, which has no earlier state to go back to."""
+
+  over_ssh = False
+
+  def test_killed_in_the_first_pull_at_the_pbs(self):
+    self.export(self.many('first'))
+    self.kill_at_half(receiving=True)
+    self.assertIn('ended by signal 9', self.message())
+    self.assertEqual(self.archive.index(), [])
+    self.assertTrue(self.run_task('push'), 'there is nothing to push')
+    self.assertFalse(os.path.exists(self.clone.configuration.state('staging')))
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertSame(self.archive.path, self.many('first'))
+
+
 class TestPush(TreeCase):
   """A push that does not bring what was sealed."""
+
+  over_ssh = False
 
   def setUp(self):
     super().setUp()
@@ -147,8 +153,3 @@ class TestPush(TreeCase):
     self.configure(rsync=self.leader.options['rsync'])
     self.assertTrue(self.run_task('push'))
     self.assertEqual(clone.newest(self.clone.configuration).label, '1.1')
-
-  def test_a_clone_that_is_gone_is_a_failure_and_a_reason(self):
-    self.clone_sshd.stop()
-    self.assertFalse(self.run_task('push'))
-    self.assertIn('Connection refused', self.message('push-data'))

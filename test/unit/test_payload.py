@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 import urllib.parse
 
 from payload import payload, web
@@ -306,8 +307,8 @@ class ExportTest(Case):
 
   def test_leftovers_of_a_killed_run_are_removed(self):
     write(self.database, {'key': 'value'})
-    for name in ('backup.partial', 'backup.partial-journal'):
-      pathlib.Path(self.path(name)).write_bytes(b'x')
+    fill(self.path('backup.partial'))
+    kill_writer(self.path('backup.partial'))
     self.export()
     self.assertEqual(sorted(os.listdir(self.directory)), ['backup', 'service'])
 
@@ -423,8 +424,8 @@ class ImportTest(Case):
 
   def test_leftovers_of_a_killed_run_are_removed(self):
     self.dump_of({'key': 'new'})
-    for suffix in ('.import', '.import-journal'):
-      pathlib.Path(self.database + suffix).write_bytes(b'x')
+    fill(self.database + '.import')
+    kill_writer(self.database + '.import')
     self.load()
     self.assertEqual(os.listdir(self.path('service')), ['payload.sqlite'])
 
@@ -434,6 +435,31 @@ class ImportTest(Case):
     kill_writer(self.database)
     self.load()
     self.assertEqual(read(self.database), {'key': 'new'})
+
+  def test_running_transaction_is_not_disturbed(self):
+    self.dump_of({'key': 'new'})
+    write(self.database, {'key': 'old'})
+    writer = sqlite3.connect(self.database)
+    with contextlib.closing(writer):
+      writer.execute("UPDATE records SET value = 'committed'")
+      with unittest.mock.patch.object(payload, '_PATIENCE', 0.1):
+        with self.assertRaisesRegex(sqlite3.OperationalError, 'locked'):
+          payload.import_database(self.database, self.dump)
+      writer.commit()
+    self.assertEqual(read(self.database), {'key': 'committed'})
+
+  def test_reader_that_has_begun_keeps_the_old_content(self):
+    fill(self.database)
+    fill(self.dumped)
+    write(self.dumped, {'z': 'new'})
+    reader = sqlite3.connect(self.database, isolation_level=None)
+    with contextlib.closing(reader):
+      reader.execute('BEGIN')
+      reader.execute("SELECT value FROM records WHERE key = 'a'").fetchall()
+      self.load()
+      self.assertEqual(
+        reader.execute("SELECT value FROM records WHERE key = 'z'").fetchall(),
+        [('0',)])
 
   def test_damaged_database_is_replaced(self):
     pathlib.Path(self.database).write_bytes(b'no database' * 1000)
@@ -532,9 +558,9 @@ class LeaderTest(Case):
     self.assertEqual(self.service.request('GET', '/records/key'), (200, value))
 
   def test_larger_value_is_refused(self):
-    status, _ = self.service.request(
-      'PUT', '/records/key', 'x' * ((1 << 20) + 1))
-    self.assertEqual((status, self.service.state()['records']), (413, 0))
+    self.assertEqual(
+      self.service.request('PUT', '/records/key', 'x' * ((1 << 20) + 1)),
+      (413, 'a value has at most 1048576 bytes\n'))
 
   def test_other_method_is_refused(self):
     self.assertEqual(self.service.request('POST', '/records')[0], 405)

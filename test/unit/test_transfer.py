@@ -30,34 +30,6 @@ class TestTransfer(TreeCase):
     self.assertEqual(
       [item.label for _, item in self.archive.index()], ['1.1', '1.2'])
 
-  def test_the_first_generation_can_be_restored_from_the_second(self):
-    self.archived({'marker': 'one', 'deleted': 'x'})
-    self.archived({'marker': 'two'})
-    restored = self.archive.restore('1.1', self.path('restored'))
-    self.assertEqual(restored.label, '1.1')
-    self.assertSame(self.path('restored'), {'marker': 'one', 'deleted': 'x'})
-
-  def same_second(self):
-    """Let all exports happen within one second, by their mtimes."""
-    self.leader.program('data-exporter', (
-      'cp {0}/marker {1}/ && touch -d @1000000000 {1}/marker\n'.format(
-        self.leader.at('srv/live'), self.leader.dump)))
-
-  def test_two_exports_within_a_second_both_arrive(self):
-    # Same size, same second: what rdiff-backup alone takes for no change.
-    self.same_second()
-    self.archived({'marker': 'one'})
-    self.archived({'marker': 'two'})
-    self.assertSame(self.archive.path, {'marker': 'two'})
-
-  def test_who_missed_generations_meets_no_mtime_twice(self):
-    self.same_second()
-    self.export({'marker': 'one'})
-    self.archived({'marker': 'two'})
-    self.export({'marker': 'two'})
-    self.archived({'marker': '333'})
-    self.assertSame(self.archive.path, {'marker': '333'})
-
   def test_odd_names_and_kinds_arrive_as_they_are(self):
     self.leader.serve({})
     live = os.fsencode(self.leader.at('srv/live'))
@@ -94,8 +66,44 @@ class TestTransfer(TreeCase):
     self.assertEqual(os.stat(self.clone.dump).st_ino, before)
 
 
+class TestHistory(TreeCase):
+  """What the archive keeps of exports."""
+
+  over_ssh = False
+
+  def test_the_first_generation_can_be_restored_from_the_second(self):
+    self.archived({'marker': 'one', 'deleted': 'x'})
+    self.archived({'marker': 'two'})
+    restored = self.archive.restore('1.1', self.path('restored'))
+    self.assertEqual(restored.label, '1.1')
+    self.assertSame(self.path('restored'), {'marker': 'one', 'deleted': 'x'})
+
+  def same_second(self):
+    """Let all exports happen within one second, by their mtimes."""
+    self.leader.program('data-exporter', (
+      'cp {0}/marker {1}/ && touch -d @1000000000 {1}/marker\n'.format(
+        self.leader.at('srv/live'), self.leader.dump)))
+
+  def test_two_exports_within_a_second_both_arrive(self):
+    # Same size, same second: what rdiff-backup alone takes for no change.
+    self.same_second()
+    self.archived({'marker': 'one'})
+    self.archived({'marker': 'two'})
+    self.assertSame(self.archive.path, {'marker': 'two'})
+
+  def test_who_missed_generations_meets_no_mtime_twice(self):
+    self.same_second()
+    self.export({'marker': 'one'})
+    self.archived({'marker': 'two'})
+    self.export({'marker': 'two'})
+    self.archived({'marker': '333'})
+    self.assertSame(self.archive.path, {'marker': '333'})
+
+
 class TestRefusal(TreeCase):
   """What must not replace what is in the archive."""
+
+  over_ssh = False
 
   def setUp(self):
     super().setUp()

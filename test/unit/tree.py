@@ -1,4 +1,5 @@
-"""Leader, PBS and clone in one place, over a real sshd each."""
+"""Leader, PBS and clone in one place, over a real sshd each or, where a test is
+not about ssh, straight to the gate."""
 import os
 import pathlib
 import pwd
@@ -12,6 +13,7 @@ import jinja2
 from resilient import clone, exporter, importer, keys, pull, push
 from resilient.archive import Archive
 from resilient.manifest import compare, read
+from resilient.ssh import Remote
 
 from .support import end, ROOT, TestCase, wait_until
 
@@ -32,6 +34,24 @@ def render(name, **values):
   return jinja2.Template(text, keep_trailing_newline=True).render(**values)
 
 
+def make_gate(partition):
+  """Return the path of ``bin/gate`` of `partition`."""
+  return partition.program('gate', (
+    'PYTHONPATH=%s exec %s --log %s\n' % (
+      shlex.quote(str(ROOT)), shlex.join(partition.command('gate')),
+      partition.at('var/log/gate.log'))))
+
+
+class Direct:
+  """Stands for the sshd of `partition` where there is none."""
+
+  host_key = 'ssh-ed25519 AAAA'
+
+  def __init__(self, partition):
+    self.url = 'ssh://%s@[::1]:1%s' % (USER, partition.dump)
+    make_gate(partition)
+
+
 class Sshd:
   """An sshd of `partition`, as the profile makes it, that lets in `key`."""
 
@@ -39,10 +59,7 @@ class Sshd:
     self.partition = partition
     self.host_key = keys.ensure(partition.at('etc/host_key'), '', SSH_KEYGEN)
     self.port = free_port()
-    gate = partition.program('gate', (
-      'PYTHONPATH=%s exec %s --log %s\n' % (
-        shlex.quote(str(ROOT)), shlex.join(partition.command('gate')),
-        partition.at('var/log/gate.log'))))
+    gate = make_gate(partition)
     self._write('etc/authorized_keys', render(
       'authorized_keys.in', authorized_key=key, gate=gate))
     self._write('etc/sshd.conf', render(
@@ -86,15 +103,26 @@ class Sshd:
 class TreeCase(TestCase):
   """A leader ``self.leader``, its PBS ``self.pbs`` and ``self.clone``."""
 
+  over_ssh = True
+
   def setUp(self):
     super().setUp()
     self.leader = self.partition('export')
     self.clone = self.partition('import')
     self.pbs = self.partition('pull-backup')
-    key = keys.ensure(self.pbs.at('etc/key'), '', SSH_KEYGEN)
-    self.leader_sshd = Sshd(self, self.leader, key)
-    self.clone_sshd = Sshd(self, self.clone, key)
-    self.configure()
+    if self.over_ssh:
+      key = keys.ensure(self.pbs.at('etc/key'), '', SSH_KEYGEN)
+      self.leader_sshd = Sshd(self, self.leader, key)
+      self.clone_sshd = Sshd(self, self.clone, key)
+      self.configure()
+    else:
+      self.leader_sshd, self.clone_sshd = map(
+        Direct, (self.leader, self.clone))
+      # Called with: -F, a file, an alias, and what is asked.
+      self.configure(ssh=self.pbs.program('ssh', (
+        'test "$3" = pull-data && gate=%s || gate=%s\n'
+        'shift 3\nSSH_ORIGINAL_COMMAND="$*" exec "$gate"\n' % (
+          self.leader.at('bin/gate'), self.clone.at('bin/gate')))))
 
   def configure(self, **options):
     """Tell the PBS who its peers are."""
@@ -103,6 +131,14 @@ class TreeCase(TestCase):
        'server-key': sshd.host_key}
       for kind, sshd in (('pull', self.leader_sshd),
                          ('push', self.clone_sshd))], **options})
+
+  def peers_are_known(self):
+    """Let the PBS have known its peers for long."""
+    for peer in self.pbs.configuration.peers()[0]:
+      Remote(self.pbs.configuration, peer)
+    directory = self.pbs.configuration.state('ssh')
+    for name in os.listdir(directory):
+      os.utime(os.path.join(directory, name), (1e9, 1e9))
 
   @property
   def archive(self):

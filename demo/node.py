@@ -1,0 +1,303 @@
+"""A standalone SlapOS node in a folder: start, build, request, pass, stop."""
+import concurrent.futures
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+
+from slapos.grid.svcbackend import getSupervisorRPC
+from slapos.slap.standalone import StandaloneSlapOS
+
+from . import checks, convergence, processes
+from .show import Failure
+
+# An IPv4 address is only needed for the master; partitions use IPv6.
+MASTER_IP = '127.0.0.1'
+_MASTER_PATIENCE = 60
+_BUILD_DEADLINE = 30 * 60
+_PASS_DEADLINE = 15 * 60
+_STATUS_DEADLINE = 60
+_PARTITION = 'slappart'
+
+
+class _Slapos(StandaloneSlapOS):
+  """As it is, but a master that does not start is an error in time."""
+
+  def _ensureSlapOSAvailable(self):
+    log = os.path.join(self._log_directory, 'slapos-proxy.log')
+    with self.system_supervisor_rpc as supervisor:
+      # One that ended is not started again by the supervisor.
+      if supervisor.getProcessInfo('slapos-proxy')['statename'] in (
+          'STOPPED', 'EXITED', 'FATAL'):
+        supervisor.startProcess('slapos-proxy')
+    end = time.monotonic() + _MASTER_PATIENCE
+    while True:
+      try:
+        if self._isSlapOSAvailable():
+          return
+        reason = 'nobody listens'
+      except (OSError, urllib.error.URLError) as error:
+        reason = str(error)
+      if time.monotonic() > end:
+        raise Failure('the SlapOS master does not answer at %s after %d s (%s)'
+                      % (self._master_url, _MASTER_PATIENCE, reason), log)
+      time.sleep(0.1)
+
+
+class Node:
+  """The node in folder ``node`` of `work`.
+
+  ipv6: address of all partitions.  port: the first of two, for the release's
+  server and the master.  None: what the node was made with, else the default.
+  Raises Failure if the node there has others.
+  """
+
+  DEFAULT_IPV6, DEFAULT_PORT = '::1', 21990
+
+  def __init__(self, work, ipv6=None, port=None):
+    self.work = pathlib.Path(work).absolute()
+    self.folder = self.work / 'node'
+    self.instances_folder = self.folder / 'inst'
+    self.logs = self.work / 'log'
+    self.database = self.folder / 'var' / 'proxy.db'
+    self._settings = self.folder / 'settings.json'
+    known = {}
+    with contextlib.suppress(FileNotFoundError):
+      known = json.loads(self._settings.read_text())
+    for name, value in (('ipv6', ipv6), ('port', port)):
+      if value is not None and known.get(name, value) != value:
+        raise Failure('the node in %s was made with --%s %s: use the same, or'
+                      ' make clean first' % (self.folder, name, known[name]))
+    self.ipv6 = ipv6 or known.get('ipv6', self.DEFAULT_IPV6)
+    self.port = port or known.get('port', self.DEFAULT_PORT)
+    self._slapos = None
+
+  @property
+  def exists(self):
+    """Whether a node was ever started here."""
+    return self._settings.exists()
+
+  def _supervisor(self):
+    """Return the psutil.Process of the node's first process, or None."""
+    marked = {process.pid: process for process in processes.of_node(
+      self.folder)}
+    with contextlib.suppress(OSError, ValueError):
+      return marked.get(int(
+        (self.folder / 'var/run/supervisord.pid').read_text()))
+    return None
+
+  @property
+  def running(self):
+    """Whether the node's processes run."""
+    return self._supervisor() is not None
+
+  def check(self, partitions):
+    """Raise Failure if the machine lacks what the node needs.
+
+    partitions: how many it will have.
+    """
+    checks.check_folder(self.folder)
+    checks.check_space(self.work)
+    if self.running:
+      return
+    # Nothing may be left of an earlier run that came to a violent end: it
+    # would have our ports.
+    processes.end_node(self.folder)
+    checks.check_ports(
+      [(self.ipv6, self.port), (MASTER_IP, self.port + 1)],
+      'end that program, or use another with --port N')
+    self._check_partition_ports(range(partitions))
+
+  def _check_partition_ports(self, numbers):
+    checks.check_ports(
+      [(self.ipv6, port) for port in checks.partition_ports(numbers)],
+      'end that program (another node? make stop there), or use another address'
+      ' of this machine, with --ipv6')
+
+  def start(self):
+    """Start the node, or find it running.  Raises Failure."""
+    self.logs.mkdir(parents=True, exist_ok=True)
+    self.folder.mkdir(exist_ok=True)
+    self._settings.write_text(json.dumps(
+      {'ipv6': self.ipv6, 'port': self.port}))
+    # The supervisor, and all that it starts, inherit it.
+    os.environ[processes.MARK] = str(self.folder)
+    self._end_orphans()
+    logging.getLogger('slapos').addHandler(logging.NullHandler())
+    logging.getLogger('slapos').propagate = False
+    try:
+      self._slapos = _Slapos(
+        str(self.folder), MASTER_IP, self.port + 1,
+        slapos_bin=os.path.join(os.path.dirname(sys.executable), 'slapos'))
+    except (OSError, subprocess.CalledProcessError) as error:
+      raise Failure('the node does not start: %s' % error,
+                    self.folder / 'var/log/supervisord.log') from error
+
+  def _end_orphans(self):
+    """End what a run that was killed left running beside the services."""
+    supervisor = self._supervisor()
+    if supervisor is None:
+      return
+    family = {supervisor.pid, *(
+      child.pid for child in supervisor.children(recursive=True))}
+    processes.end([
+      process for process in processes.of_node(self.folder)
+      if process.pid not in family
+      and 'http.server' not in process.cmdline()])
+
+  def stop(self):
+    """End all processes of the node; return how many.  Raises Failure."""
+    supervisor = self._supervisor()
+    if supervisor:
+      # From the inside out: who ends first cannot restart the others.
+      with contextlib.suppress(OSError), self._services() as services:
+        services.stopAllProcesses()
+    return processes.end_node(self.folder)
+
+  def partitions(self):
+    """Return the numbers of the partitions, in order."""
+    return sorted(
+      int(path.name[len(_PARTITION):])
+      for path in self.instances_folder.glob(_PARTITION + '*')
+      if path.name[len(_PARTITION):].isdigit())
+
+  def ensure_partitions(self, free):
+    """Have at least `free` partitions for new instances.  Raises Failure."""
+    present = self.partitions()
+    needed = len(self.instances()) + free
+    if len(present) >= needed:
+      return
+    self._check_partition_ports(range(len(present), needed))
+    try:
+      self._slapos.format(needed, MASTER_IP, self.ipv6, _PARTITION)
+    except subprocess.CalledProcessError as error:
+      (self.logs / 'format.log').write_bytes(error.output or b'')
+      raise Failure('slapos node format failed', self.logs / 'format.log'
+                    ) from error
+
+  def _command(self, *words):
+    return [str(self.folder / 'bin/slapos'), 'node', *words, '--cfg',
+            str(self.folder / 'etc/slapos.cfg')]
+
+  def built(self, url):
+    """Whether the software at `url` is built."""
+    name = hashlib.md5(url.encode()).hexdigest()
+    return (self.folder / 'soft' / name / '.completed').exists()
+
+  def build(self, url):
+    """Build the software at `url`; return the seconds.  Raises Failure."""
+    self._slapos.supply(url)
+    log = self.logs / 'build.log'
+    status, seconds = processes.run(
+      self._command('software'), log, self.folder, _BUILD_DEADLINE)
+    if status:
+      raise Failure('the software could not be built (exit status %d)' % status,
+                    log)
+    return seconds
+
+  def request(self, url):
+    """Request the root instance, of the default type, of software `url`."""
+    self._slapos.request(url, convergence.ROOT, state='started')
+
+  def run_pass(self, name, number):
+    """Run ``slapos node instance`` once; return the convergence.Pass.
+
+    name, number: of the service and of its instances.
+    Raises Failure if it does not end.
+    """
+    numbers = [int(match[1]) for path in self.logs.glob('pass-*.log')
+               if (match := re.fullmatch(r'pass-(\d+)\.log', path.name))]
+    log = self.logs / ('pass-%d.log' % (max(numbers, default=0) + 1))
+    status, seconds = processes.run(
+      self._command('instance'), log, self.folder, _PASS_DEADLINE)
+    return convergence.outcome(status, seconds, log, convergence.missing(
+      self.database, self.instances_folder, name, number))
+
+  def instances(self):
+    """Return {title: convergence.Instance}."""
+    return {instance.title: instance
+            for instance in convergence.instances(self.database)}
+
+  def partition_folder(self, partition):
+    """Return the path of a partition."""
+    return self.instances_folder / partition
+
+  def status(self, partitions):
+    """Return {partition: what its bin/status says}; a text if it fails."""
+    def ask(partition):
+      program = self.partition_folder(partition) / 'bin/status'
+      try:
+        return json.loads(subprocess.run(
+          [program, '--json'], stdin=subprocess.DEVNULL, capture_output=True,
+          timeout=_STATUS_DEADLINE, check=True).stdout)
+      except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return 'bin/status failed: %s' % error
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      return dict(zip(partitions, pool.map(ask, partitions)))
+
+  @contextlib.contextmanager
+  def _services(self):
+    """Yield the connection to the supervisor of the services."""
+    with getSupervisorRPC(str(self.instances_folder / 'sv.sock')) as services:
+      yield services
+
+  def services(self):
+    """Return {partition: [(name, state, pid)]}; pid is 0 if it is not running.
+
+    Raises OSError if the node is not running.
+    """
+    found = {}
+    with self._services() as services:
+      for info in services.getAllProcessInfo():
+        if info['group'] != 'watchdog':
+          found.setdefault(info['group'], []).append(
+            (info['name'], info['statename'], info['pid']))
+    return found
+
+  def start_services(self):
+    """Start the services of started instances that are not running: the node
+    was stopped, or a run was interrupted after it killed a leader.
+
+    Returns the titles of the instances.
+    """
+    services, titles = {}, []
+    # A supervisor that has just started has no socket yet.
+    end = time.monotonic() + 15
+    while self.instances():
+      try:
+        services = self.services()
+        break
+      except OSError as error:
+        if (error.errno not in (errno.ENOENT, errno.ECONNREFUSED)
+            or time.monotonic() > end):
+          raise Failure(
+            'the supervisor of the services does not answer: %s' % error,
+            self.folder / 'var/log/slapos-instance-supervisord.log') from error
+        time.sleep(0.1)
+    for title, instance in sorted(self.instances().items()):
+      if instance.state == 'started' and any(
+          state != 'RUNNING'
+          for _, state, _ in services.get(instance.partition, ())):
+        with self._services() as supervisor:
+          supervisor.startProcessGroup(instance.partition)
+        titles.append(title)
+    return titles
+
+  def kill_services(self, partition):
+    """SIGKILL all processes of a partition; return how many.
+
+    Its services then stay down, whoever wants to start them.
+    """
+    count = processes.kill(
+      pid for _, _, pid in self.services().get(partition, ()) if pid)
+    with self._services() as services:
+      services.stopProcessGroup(partition)
+    return count

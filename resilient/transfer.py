@@ -1,0 +1,38 @@
+"""How the tasks of a PBS run, fail and report."""
+import logging
+
+from .archive import Damaged
+from .durable import LockTimeout
+from .generation import Refused
+from .manifest import InvalidManifest
+from .process import Failed
+from .ssh import NotIntroduced
+
+log = logging.getLogger('resilient.transfer')
+
+
+class TransferFailed(Exception):
+  """There is nothing that can be transferred, and there should be."""
+
+
+_EXPECTED = (
+  Damaged, Failed, InvalidManifest, LockTimeout, Refused, TransferFailed,
+  # A full disk, and answers of a peer that are none.
+  OSError, ValueError, KeyError)
+
+
+def run_task(configuration, name, work):
+  """Run work(report) as one run of task `name`, and record how it ended.
+
+  Returns whether it succeeded.
+  """
+  with configuration.store.recording(name) as report:
+    try:
+      work(report)
+    except NotIntroduced as error:
+      log.info('%s has to wait: %s', name, error)
+      report.success, report.quiet = False, True
+    except _EXPECTED as error:
+      log.error('%s failed: %s', name, error)
+      report.failed(str(error))
+    return report.success
