@@ -16,6 +16,8 @@ from slapos.proxy.db_version import DB_VERSION
 from slapos.util import xml2dict
 
 ROOT = 'root'
+# Of a long list of what is missing, this many are named.
+_LISTED = 5
 _PROCESSING = re.compile(r'Processing Computer Partition ([^\s.]+)\.')
 # What slapgrid lists at the end of a pass, below a line "Error ...".
 _FAILED = re.compile(r' INFO   (\S+)\[[^\]]*\]: (.*)')
@@ -59,8 +61,15 @@ class Missing(typing.NamedTuple):
       ('not requested', self.instances), ('not published', self.parameters),
       ('red', ['%s (%s)' % (title, ', '.join(names))
                for title, names in sorted(red.items())])]
-    return '; '.join('%s: %s' % (what, ', '.join(names))
+    return '; '.join('%s: %s' % (what, _listing(names))
                      for what, names in lacks if names)
+
+
+def _listing(names):
+  if len(names) <= _LISTED:
+    return ', '.join(names)
+  return '%s and %d more' % (
+    ', '.join(names[:_LISTED - 1]), len(names) - _LISTED + 1)
 
 
 class Pass(typing.NamedTuple):

@@ -76,8 +76,10 @@ def run(node, name, shown=lambda stage: None):
   state = {partition: node.partition_folder(partition) / 'srv/resilient'
            for _, _, partition in _places(instances, name)}
   leader = instances[name + '0'].partition
-  before = _order(_newest(state[leader], 'sealed', name))
   todo = _places(instances, name)
+  # Wherever it is: a leader that has just taken over has sealed nothing yet.
+  before = max(_order(_newest(state[partition], what, name))
+               for what, _, partition in todo)
   log = node.logs / 'exporter.log'
   stages, took = [], None
   with open(log, 'ab') as output:

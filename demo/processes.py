@@ -7,6 +7,7 @@ children they are.
 """
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -66,17 +67,15 @@ def end(processes, patience=10):
 
 
 def end_node(node):
-  """End all that runs of the node in folder `node`; return how many it was.
+  """End all that runs of the node in folder `node`.
 
   Raises Failure if something is left.
   """
-  count = 0
   # Again, for what was started while the others were ended.
   for _ in range(5):
     found = of_node(node)
     if not found:
-      return count
-    count += len(found)
+      return
     end(found)
   raise Failure('processes of the node are started again and again: '
                 + describe(of_node(node)))
@@ -86,7 +85,9 @@ def _last_line(log):
   with open(log, 'rb') as content:
     content.seek(max(0, os.path.getsize(log) - 4096))
     lines = content.read().decode(errors='replace').split('\n')
-  return next((line.strip() for line in reversed(lines) if line.strip()), '')
+  line = next((line for line in reversed(lines) if line.strip()), '')
+  # Without the date and the program that slapos puts before it.
+  return re.sub(r'^.* (INFO|WARNING|ERROR) +', '', line).strip()[:70]
 
 
 def run(command, log, node, deadline, finish=False):
@@ -116,7 +117,7 @@ def run(command, log, node, deadline, finish=False):
           os.path.basename(command[0]), deadline), log)
       if now > shown + _SILENCE:
         shown = now
-        say('   %.0f s: %s' % (now - started, _last_line(log)[-60:]))
+        say('   %.0f s: %s' % (now - started, _last_line(log)))
   except BaseException as error:
     if finish and isinstance(error, KeyboardInterrupt):
       say('  a moment: this must not be interrupted half-way')

@@ -126,9 +126,12 @@ def pass_line(item, titles):
   number = item.log.rpartition('-')[2].partition('.')[0]
   lack = item.missing.sentence(titles)
   status = '' if item.status == 0 else ', exit status %d' % item.status
+  again = ', '.join(sorted(
+    titles.get(partition, partition) for partition in item.failures))
   return 'pass %s: %4.1f s, %d partitions processed%s; %s' % (
     number, item.seconds, len(item.processed), status,
-    lack or 'nothing is missing')
+    lack or (again and 'to be processed again: ' + again)
+    or 'nothing is missing')
 
 
 def back_up(node, records):

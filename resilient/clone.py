@@ -87,9 +87,13 @@ def receiving(configuration):
 def _drop_differences(root, differences):
   """Delete the files that differ, so that the next push sends them again,
   even where size and mtime are as they should be."""
+  root = os.path.realpath(os.fsencode(root))
   for difference in differences:
-    path = os.path.join(os.fsencode(root), difference.path)
-    if difference.path and not os.path.isdir(path):
+    path = os.path.join(root, difference.path)
+    # The names, and the symlinks, come from a PBS: nothing outside is theirs.
+    folder = os.path.realpath(os.path.dirname(path))
+    inside = os.path.commonpath((root, folder)) == root
+    if difference.path and inside and not os.path.isdir(path):
       with contextlib.suppress(OSError):
         os.unlink(path)
 

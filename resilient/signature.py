@@ -1,8 +1,8 @@
 """``backup.signature``: a list of digests that a payload may write.
 
 The format is that of sha256sum(1): a digest, a space, a space or ``*``, and a
-path relative to the dump; a line that begins with a backslash has ``\\n`` and
-``\\\\`` escaped in its path.
+path relative to the dump; a line that begins with a backslash has ``\\n``,
+``\\r`` and ``\\\\`` escaped in its path.
 """
 import hashlib
 import os
@@ -17,8 +17,9 @@ class Mismatch(Exception):
 
 
 def _unescape(path):
+  special = {b'n': b'\n', b'r': b'\r'}
   return re.sub(
-    rb'\\(.)', lambda match: b'\n' if match[1] == b'n' else match[1], path)
+    rb'\\(.)', lambda match: special.get(match[1], match[1]), path)
 
 
 def check(root):
@@ -26,7 +27,7 @@ def check(root):
   path = os.path.join(root, NAME)
   try:
     with open(path, 'rb') as source:
-      lines = source.read().splitlines()
+      lines = source.read().split(b'\n')
   except FileNotFoundError:
     return
   for number, line in enumerate(filter(None, lines), 1):

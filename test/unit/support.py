@@ -80,6 +80,15 @@ def sealed(root, content, **changes):
     root, generation(**changes), list(manifest.scan(root)))
 
 
+def make_writable(root):
+  """Let all directories below `root` be writable."""
+  for directory, names, _ in os.walk(root):
+    for name in names:
+      path = os.path.join(directory, name)
+      if not os.path.islink(path):
+        os.chmod(path, 0o700)
+
+
 def same_mtime(path, data):
   """Replace the content of `path` behind its mtime."""
   status = os.stat(path)
@@ -131,11 +140,7 @@ class TestCase(unittest.TestCase):
     self.addCleanup(self._remove)
 
   def _remove(self):
-    for root, names, _ in os.walk(self.directory):
-      for name in names:
-        path = os.path.join(root, name)
-        if not os.path.islink(path):
-          os.chmod(path, 0o700)
+    make_writable(self.directory)
     shutil.rmtree(self.directory)
 
   def path(self, *names):

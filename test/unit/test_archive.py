@@ -44,8 +44,6 @@ class TestHistory(TreeCase):
       self.assertEqual(status, 0, text)
       self.assertIn('is restored and verified', text)
       self.assertSame(self.path(label), {'marker': marker})
-
-  def test_an_unknown_generation_is_refused(self):
     status, text = self.restored('7.7', self.path('x'))
     self.assertEqual(status, 1)
     self.assertIn('has no generation 7.7', text)

@@ -15,7 +15,7 @@ class PullCase(TreeCase):
   def many(self, text):
     """Return a dump that takes a while."""
     return {'%d/%d' % (number % 20, number): '%s %d' % (text, number)
-            for number in range(1000)}
+            for number in range(500)}
 
   def kill(self, receiving):
     """Kill one end of the rdiff-backup of this test."""
@@ -37,10 +37,10 @@ class PullCase(TreeCase):
     """Pull, and kill one end at about half: the pull fails."""
     done = []
     with self.thread(lambda: done.append(self.run_task('pull'))):
-      wait_until(lambda: self.mirrored() > 300, 'half of it has arrived', 60)
+      wait_until(lambda: self.mirrored() > 150, 'half of it has arrived', 60)
       self.kill(receiving)
     self.assertEqual(done, [False])
-    self.assertLess(self.mirrored(), 1000, 'it was faster than the test')
+    self.assertLess(self.mirrored(), 500, 'it was faster than the test')
 
 
 class TestPull(PullCase):

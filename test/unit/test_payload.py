@@ -186,13 +186,6 @@ class Case(unittest.TestCase):
     service = self.enterContext(Service(self.database, role, *extra))
     return service.started()
 
-  if sys.version_info < (3, 11):
-    def enterContext(self, manager):
-      """As in Python 3.11."""
-      result = manager.__enter__()
-      self.addCleanup(manager.__exit__, None, None, None)
-      return result
-
 
 class ExportTest(Case):
 
@@ -227,7 +220,8 @@ class ExportTest(Case):
         with condition:
           before = committed
           self.assertTrue(
-            condition.wait_for(lambda: committed > before, DEADLINE),
+            condition.wait_for(
+              lambda before=before: committed > before, DEADLINE),
             'the writer stands still at %d' % before)
         self.export()
         records = read(self.dumped)
@@ -442,9 +436,9 @@ class ImportTest(Case):
     writer = sqlite3.connect(self.database)
     with contextlib.closing(writer):
       writer.execute("UPDATE records SET value = 'committed'")
-      with unittest.mock.patch.object(payload, '_PATIENCE', 0.1):
-        with self.assertRaisesRegex(sqlite3.OperationalError, 'locked'):
-          payload.import_database(self.database, self.dump)
+      with (unittest.mock.patch.object(payload, '_PATIENCE', 0.1),
+            self.assertRaisesRegex(sqlite3.OperationalError, 'locked')):
+        payload.import_database(self.database, self.dump)
       writer.commit()
     self.assertEqual(read(self.database), {'key': 'committed'})
 

@@ -1,0 +1,117 @@
+"""Stories told on a whole node: real slapgrid, master, sshd, rdiff-backup.
+
+One node serves all of them; each class deploys a tree of its own.  The words
+are in ``tree.py``.
+"""
+import functools
+import http.server
+import os
+import pathlib
+import shutil
+import threading
+import time
+
+# Read by slapos.testing when it is imported.
+os.environ.setdefault('SLAPOS_TEST_IPV4', '127.0.0.1')
+os.environ.setdefault('SLAPOS_TEST_IPV6', '::1')
+
+from slapos.testing.testcase import (  # noqa: E402
+  installSoftwareUrlList, makeModuleSetUpAndTestCaseClass)
+
+from demo import convergence, release  # noqa: E402
+
+from . import tree  # noqa: E402
+
+_WORK = pathlib.Path(os.environ.get(
+  'RESILIENT_TEST_WORK', release.PROJECT / '.node')).resolve()
+_BASE = _WORK / 't'
+_LIMIT_OF_PASSES = 12
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+
+  def log_message(self, *_):
+    """Say nothing: what is fetched is in buildout's log."""
+
+
+def _serve(directory):
+  """Serve `directory` while the tests run; return the URL."""
+
+  class Server(http.server.ThreadingHTTPServer):
+    address_family = __import__('socket').AF_INET6
+
+  server = Server(
+    ('::1', 0), functools.partial(_Handler, directory=str(directory)))
+  threading.Thread(target=server.serve_forever, daemon=True).start()
+  return 'http://[::1]:%d' % server.server_port
+
+
+def _software_url():
+  shutil.rmtree(_BASE, ignore_errors=True)
+  releases = _BASE / 'release'
+  releases.mkdir(parents=True)
+  name = release.write(release.content(), releases)
+  return '%s/%s/software.cfg' % (_serve(releases), name)
+
+
+_, _TestCase = makeModuleSetUpAndTestCaseClass(
+  _software_url(), base_directory=str(_BASE), software_id='resilient',
+  skip_software_check=True)
+
+
+@functools.cache
+def set_up_module():
+  """Build the software, once for all modules.
+
+  Without slapos.testing's bill of materials: nxdbom looks for eggs, and the
+  packages of our environment are none.
+  """
+  installSoftwareUrlList(_TestCase, [_TestCase.getSoftwareURL()])
+
+
+class ResilientTestCase(_TestCase):
+  """A tree of a leader, two clones and two PBS, converged."""
+
+  __partition_reference__ = 'p'
+  default_partition_reference = convergence.ROOT
+  request_instance = True
+  NAME = 'data'
+  NUMBER = 3
+
+  # How many passes did something until the tree was converged.
+  working_passes = 0
+
+  @classmethod
+  def waitForInstance(cls):
+    """Run passes until one finds nothing to do."""
+    cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER)
+    cls.working_passes = cls.converge()
+
+  @classmethod
+  def converge(cls):
+    """Run passes until the tree is converged; return how many did something.
+
+    Raises AssertionError with what is still missing.
+    """
+    for number in range(_LIMIT_OF_PASSES):
+      last = cls.tree.run_pass()
+      if last.converged:
+        return number
+      if not last.working:
+        # Nothing to process, and not green yet: a service may need a moment.
+        time.sleep(1)
+    raise AssertionError('the tree did not converge in %d passes: %s; %s' % (
+      _LIMIT_OF_PASSES, last.missing.sentence(), last.failures))
+
+  @classmethod
+  def _copySnapshot(cls, source_file_name, name):
+    """Keep no copies: the folder of the node stays until the next run."""
+
+  def setUp(self):
+    super().setUp()
+    self.addCleanup(self._no_defect_in_logs)
+
+  def _no_defect_in_logs(self):
+    """No service met a defect of its own while the test ran."""
+    defects = self.tree.tracebacks()
+    self.assertFalse(defects, 'tracebacks in logs:\n' + '\n'.join(defects))

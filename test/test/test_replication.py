@@ -1,0 +1,128 @@
+"""A tree as it is deployed, and data on its way to archives and clones."""
+import unittest
+
+import psutil
+
+from demo import convergence
+
+from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
+from .tree import fetch
+
+
+class ReplicationTest(ResilientTestCase):
+  """One tree; every test writes markers of its own."""
+
+  def test_tree_converges_in_four_working_passes(self):
+    print('\nworking passes until converged: %d' % self.working_passes)
+    self.assertLessEqual(self.working_passes, 4)
+
+  def test_another_pass_changes_nothing(self):
+    before = self.tree.roles()
+    again = self.tree.run_pass()
+    self.assertEqual([], again.processed)
+    self.assertTrue(again.converged, again)
+    self.assertEqual(before, self.tree.roles())
+
+  def test_every_instance_exists_under_its_name(self):
+    self.assertEqual(
+      {'root', 'data0', 'data1', 'data2', 'PBS (data / 1)', 'PBS (data / 2)'},
+      set(self.tree.roles()))
+    self.assertEqual('data-export', self.tree.leader.type)
+    for clone in self.tree.clones():
+      self.assertEqual('data-import', clone.type)
+    for pbs in self.tree.all_pbs():
+      self.assertEqual('pull-backup', pbs.type)
+
+  def test_what_is_published_is_what_the_interface_says(self):
+    common = {'ssh-public-key', 'resilient-ssh-url', 'ip', 'notification-url',
+              'url'}
+    self.assertEqual(
+      common | {'notification-id'}, set(self.tree.leader.parameters))
+    self.assertEqual(
+      common | {'takeover-url', 'takeover-password'},
+      set(self.tree.clone(1).parameters))
+    self.assertEqual(
+      {'ssh-key', 'notification-url', 'feeds-url'},
+      set(self.tree.pbs(1).parameters))
+    self.assertEqual(
+      {*convergence.expected_parameters('data', 3), 'url'},
+      set(self.tree.root.parameters))
+
+  def test_services_listen_on_the_ports_of_their_partition_alone(self):
+    offsets = {'leader': {0, 1, 5}, 'clone': {0, 1, 2, 5}, 'pbs': {1}}
+    for role, node in (
+        ('leader', self.tree.leader), ('clone', self.tree.clone(1)),
+        ('pbs', self.tree.pbs(1))):
+      number = int(node.partition.lstrip('p'))
+      listening = {
+        connection.laddr.port for process in node.processes()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN}
+      self.assertEqual(
+        {22000 + 10 * number + offset for offset in offsets[role]}, listening,
+        node)
+
+  def test_marker_travels_to_archives_and_clones(self):
+    self.assertEqual(204, self.tree.leader.write('travels', 'marker ä\n$'))
+    self.tree.back_up()
+    for clone in self.tree.clones():
+      self.assertEqual('marker ä\n$', clone.records().get('travels'))
+    self.assertEqual({}, self.tree.check_promises())
+
+  def test_change_and_deletion_travel_and_make_an_increment(self):
+    leader = self.tree.leader
+    leader.write('changes', 'first')
+    leader.write('goes', 'soon')
+    first = self.tree.back_up()
+    leader.write('changes', 'second')
+    leader.delete('goes')
+    second = self.tree.back_up()
+    for clone in self.tree.clones():
+      records = clone.records()
+      self.assertEqual('second', records.get('changes'))
+      self.assertNotIn('goes', records)
+    for pbs in self.tree.all_pbs():
+      generations = pbs.state()['archives']['data']['generations']
+      self.assertEqual([first, second], generations[-2:])
+
+  def test_earlier_generation_is_restored_from_the_archive(self):
+    leader = self.tree.leader
+    leader.write('history', 'then')
+    then = self.tree.back_up()
+    leader.write('history', 'now')
+    self.tree.back_up()
+    for pbs in self.tree.all_pbs():
+      target = pbs.path / 'srv' / 'restored'
+      said = pbs.run(
+        'restore', 'data', '--generation', then, '--to', str(target))
+      self.assertIn('restored and verified', said)
+      data = (target / 'payload.sqlite').read_bytes()
+      self.assertIn(b'then', data)
+      self.assertIn(then, pbs.run('restore', 'data'))
+
+  def test_two_exports_in_a_row_end_with_the_newest_everywhere(self):
+    leader = self.tree.leader
+    leader.write('row', 'a')
+    self.tree.export()
+    leader.write('row', 'b')
+    self.tree.back_up()
+    for clone in self.tree.clones():
+      self.assertEqual('b', clone.records().get('row'))
+
+  def test_clone_refuses_writes(self):
+    self.assertEqual(403, self.tree.clone(1).write('intruder', 'x'))
+    self.assertNotIn('intruder', self.tree.clone(1).records())
+
+  def test_feeds_tell_of_each_run(self):
+    label = self.tree.back_up()
+    for key, what in (('pull', 'pull-data'), ('push', 'push-data')):
+      status, text = fetch(
+        self.tree.root.parameters['feed-url-data-1-' + key])
+      self.assertEqual(200, status)
+      self.assertIn('OK: %s of generation %s' % (what, label), text)
+    status, text = fetch(self.tree.leader.parameters['notification-id'])
+    self.assertIn('OK: export of generation ' + label, text)
+
+
+if __name__ == '__main__':
+  unittest.main()
