@@ -19,8 +19,10 @@ ROOT = 'root'
 # Of a long list of what is missing, this many are named.
 _LISTED = 5
 _PROCESSING = re.compile(r'Processing Computer Partition ([^\s.]+)\.')
-# What slapgrid lists at the end of a pass, below a line "Error ...".
-_FAILED = re.compile(r' INFO   (\S+)\[[^\]]*\]: (.*)')
+# What slapgrid lists at the end of a pass, below a line "Error ..."; all that
+# buildout printed follows, and its last line is what went wrong.
+_FAILED = re.compile(r'.* INFO   (\S+)\[[^\]]*\]: (.*)')
+_ERROR = re.compile(r'[\w.]+(Error|Exception|Failure)\b.*')
 
 
 class Instance(typing.NamedTuple):
@@ -110,14 +112,17 @@ def failures(log):
 
   A promise that is red in a partition that was processed is among them.
   """
-  found = {}
+  found, partition = {}, None
   listing = False
   for line in log.splitlines():
     if 'Error while processing' in line or 'Error with promises' in line:
       listing = True
-    match = _FAILED.search(line) if listing else None
+    match = _FAILED.fullmatch(line) if listing else None
     if match:
-      found.setdefault(match[1], match[2].strip().rstrip(':'))
+      partition = match[1]
+      found[partition] = match[2].strip().rstrip(':')
+    elif partition and _ERROR.fullmatch(line):
+      found[partition] = line.strip()
   return found
 
 

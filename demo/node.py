@@ -99,10 +99,10 @@ class Node:
     """Whether the node's processes run."""
     return self._supervisor() is not None
 
-  def check(self, partitions):
+  def check(self, free):
     """Raise Failure if the machine lacks what the node needs.
 
-    partitions: how many it will have.
+    free: how many partitions it needs for new instances.
     """
     checks.check_folder(self.folder)
     checks.check_space(self.work)
@@ -113,14 +113,15 @@ class Node:
     processes.end_node(self.folder)
     checks.check_ports(
       [(self.ipv6, self.port), (MASTER_IP, self.port + 1)],
-      'end that program, or use another with --port N')
-    self._check_partition_ports(range(partitions))
+      'end that program, or use other ports: RESILIENT_PORT=N make demo')
+    self._check_partition_ports(range(max(
+      len(self.partitions()), len(self.instances()) + free)))
 
   def _check_partition_ports(self, numbers):
     checks.check_ports(
       [(self.ipv6, port) for port in checks.partition_ports(numbers)],
       'end that program (another node? make stop there), or use another address'
-      ' of this machine, with --ipv6')
+      ' of this machine: RESILIENT_IPV6=ADDRESS make demo')
 
   def start(self):
     """Start the node, or find it running.  Raises Failure."""
@@ -221,6 +222,19 @@ class Node:
       self._command('instance'), log, self.folder, _PASS_DEADLINE)
     return convergence.outcome(status, seconds, log, convergence.missing(
       self.database, self.instances_folder, name, number))
+
+  def note_deployment(self, passes):
+    """Keep how the tree was deployed on this node, from nothing, in one go."""
+    (self.folder / 'deployment.json').write_text(json.dumps({
+      'working': sum(item.working for item in passes), 'passes': len(passes),
+      'seconds': sum(item.seconds for item in passes)}))
+
+  def deployment(self):
+    """Return what note_deployment kept, a dict, or None."""
+    try:
+      return json.loads((self.folder / 'deployment.json').read_text())
+    except FileNotFoundError:
+      return None
 
   def instances(self):
     """Return {title: convergence.Instance}."""

@@ -91,8 +91,8 @@ def _serves(url, expected):
   try:
     return _fetch(url) == expected
   except urllib.error.HTTPError as error:
-    raise Failure('%s: %s; something else uses the port: use another one, with'
-                  ' --port' % (url, error)) from error
+    raise Failure('%s: %s; something else uses the port: use others,'
+                  ' RESILIENT_PORT=N make demo' % (url, error)) from error
   except OSError:
     return False
 
@@ -119,4 +119,5 @@ def serve(directory, name, ip, port, node, log):
     if process.poll() is not None or time.monotonic() > end:
       raise Failure('the server of the release does not answer at ' + url, log)
     time.sleep(0.1)
+  process.returncode = 0  # It outlives us: nobody is to wait for it.
   return url

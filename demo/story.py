@@ -14,8 +14,10 @@ from .show import duration, Failure, heading, say
 
 NAME = 'data'
 NUMBER = 3
-# One for the root, one for each instance and PBS, two for replacements.
-_PARTITIONS = 1 + NUMBER + (NUMBER - 1) + 2
+# One for the root, one for each instance and each PBS.
+_PARTITIONS = 1 + NUMBER + (NUMBER - 1)
+# To be had for what replaces an instance.
+_SPARE = 2
 _LONGEST = 12
 _TAKEOVER_DEADLINE = 15 * 60
 # Promises are looked at once a minute; what is only red is waited for.
@@ -48,9 +50,11 @@ def deploy(node, project=release.PROJECT):
   files = release.content(project)
   heading(2, 'A SlapOS node, and the software from a URL')
   was_running = node.running
-  node.check(max(_PARTITIONS, len(node.partitions())))
+  free = _SPARE + _PARTITIONS - sum(
+    instance.state == 'started' for instance in node.instances().values())
+  node.check(free)
   node.start()
-  node.ensure_partitions(_PARTITIONS - len(node.instances()))
+  node.ensure_partitions(free)
   say('the node %s in %s: %d partitions at [%s]' % (
     'runs already' if was_running else 'runs', node.folder,
     len(node.partitions()), node.ipv6))
@@ -67,8 +71,13 @@ def deploy(node, project=release.PROJECT):
   heading(3, 'The service "%s": a leader, two clones, two backup servers'
           % NAME)
   _resume(node)
+  fresh = not node.instances()
   node.request(url)
-  return converge(node)
+  passes = converge(node)
+  if fresh:
+    # Not of a tree that an interrupted run had begun.
+    node.note_deployment(passes)
+  return passes
 
 
 def _resume(node):
@@ -134,15 +143,21 @@ def pass_line(item, titles):
     or 'nothing is missing')
 
 
+def write(node, records):
+  """Write records, {key: value}, to the leader; return its URL."""
+  url = service_url(node)
+  for key, value in records.items():
+    _open(_record(url, key), value.encode(), 'PUT')
+  return url
+
+
 def back_up(node, records):
   """Write records, run the exporter, show where the generation arrives.
 
   records: {key: value}.  Returns ([cycle.Stage], exporter's seconds).
   """
-  url = service_url(node)
-  for key, value in records.items():
-    _open(_record(url, key), value.encode(), 'PUT')
-  say('wrote %d records to the leader, %s' % (len(records), url))
+  say('wrote to the leader, %s: %s' % (
+    write(node, records), ', '.join(sorted(records))))
   instances = node.instances()
   say('running %s' % (node.partition_folder(
     instances[NAME + '0'].partition) / 'bin/exporter'))

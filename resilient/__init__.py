@@ -1,4 +1,4 @@
-"""The data path of the resilient stack: sealing, moving, verifying, taking over.
+"""The data path of the stack: sealing, moving, verifying, taking over.
 
 ``docs/design.rst`` is the map of this package.
 """

@@ -179,5 +179,3 @@ class Archive:
 
 class Damaged(Exception):
   """An archive holds something else than its manifest says."""
-
-

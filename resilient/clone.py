@@ -10,7 +10,14 @@ import time
 
 from . import manifest
 from .durable import (
-  exchange, fsync_directory, is_locked, lock, read_json, remove, write_json)
+  exchange,
+  fsync_directory,
+  is_locked,
+  lock,
+  read_json,
+  remove,
+  write_json,
+)
 from .generation import from_json, is_newer
 
 log = logging.getLogger('resilient.clone')

@@ -8,8 +8,7 @@ import os
 import re
 import typing
 
-import croniter
-
+from . import parameter
 from .durable import read_json
 from .task_store import TaskStore
 
@@ -20,129 +19,67 @@ class InvalidConfiguration(Exception):
   """A parameter is wrong; the message names it, its value and the remedy."""
 
 
-def _text(value):
-  if not isinstance(value, str) or not value:
-    raise ValueError('a text that is not empty')
-  return value
-
-
-def _optional(value):
-  return '' if value is None else str(value)
-
-
-def _name(value):
-  if not re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9_.-]*', _text(value)):
-    raise ValueError('letters, digits, "_", "." and "-" alone')
-  return value
-
-
-def _path(value):
-  if not os.path.isabs(_text(value)):
-    raise ValueError('an absolute path')
-  return os.path.normpath(value)
-
-
-def _seconds(value):
-  try:
-    number = int(str(value))
-  except ValueError:
-    number = 0
-  if number < 1:
-    raise ValueError('a whole number of seconds, at least 1')
-  return number
-
-
-def _port(value):
-  try:
-    number = int(str(value))
-  except ValueError:
-    number = 0
-  if not 0 < number < 65536:
-    raise ValueError('a port, from 1 to 65535')
-  return number
-
-
-def _cron(value):
-  if (len(_text(value).split()) not in (1, 5)
-      or not croniter.croniter.is_valid(value)):
-    raise ValueError('a time of cron, like "0 * * * *"')
-  return value
-
-
-def _words(value):
-  return _optional(value).split()
-
-
-def _objects(value):
-  if value in (None, ''):
-    return []
-  if not (isinstance(value, list)
-          and all(isinstance(item, dict) for item in value)):
-    raise ValueError('a list of objects')
-  return value
-
-
 _REQUIRED = object()
 
 # name: (check, default)
 _COMMON = {
-  'role': (_text, _REQUIRED),
+  'role': (parameter.text, _REQUIRED),
   # Where this package is: another release of the stack has another one.
-  'code': (_optional, ''),
-  'instance': (_text, _REQUIRED),
-  'state-directory': (_path, _REQUIRED),
-  'log-directory': (_path, _REQUIRED),
-  'run-directory': (_path, _REQUIRED),
-  'ip': (_text, _REQUIRED),
-  'notifier-port': (_port, _REQUIRED),
+  'code': (parameter.optional, ''),
+  'instance': (parameter.text, _REQUIRED),
+  'state-directory': (parameter.path, _REQUIRED),
+  'log-directory': (parameter.path, _REQUIRED),
+  'run-directory': (parameter.path, _REQUIRED),
+  'ip': (parameter.text, _REQUIRED),
+  'notifier-port': (parameter.port, _REQUIRED),
   # Seconds between two looks of a level-triggered task.
-  'check-interval': (_seconds, 60),
+  'check-interval': (parameter.seconds, 60),
   # Seconds that a new partition may be without any backup.
-  'patience': (_seconds, 3 * 3600),
+  'patience': (parameter.seconds, 3 * 3600),
 }
 _DUMP = {
-  'name': (_name, _REQUIRED),
-  'dump-directory': (_path, _REQUIRED),
-  'rdiff-backup': (_path, _REQUIRED),
-  'rsync': (_path, _REQUIRED),
+  'name': (parameter.name, _REQUIRED),
+  'dump-directory': (parameter.path, _REQUIRED),
+  'rdiff-backup': (parameter.path, _REQUIRED),
+  'rsync': (parameter.path, _REQUIRED),
 }
 _ROLES = {
   'export': {
     **_DUMP,
-    'exporter': (_path, _REQUIRED),
-    'notify': (_words, ''),
-    'periodicity': (_cron, '0 * * * *'),
+    'exporter': (parameter.path, _REQUIRED),
+    'notify': (parameter.words, ''),
+    'periodicity': (parameter.cron, '0 * * * *'),
     # An export is late when it was not sealed this long after its time.
-    'lateness-margin': (_seconds, 1800),
-    'export-deadline': (_seconds, 6 * 3600),
+    'lateness-margin': (parameter.seconds, 1800),
+    'export-deadline': (parameter.seconds, 6 * 3600),
     # How long an export waits for a pull that reads the dump.
-    'lock-deadline': (_seconds, 3600),
-    'notification-deadline': (_seconds, 10),
+    'lock-deadline': (parameter.seconds, 3600),
+    'notification-deadline': (parameter.seconds, 10),
   },
   'import': {
     **_DUMP,
-    'importer': (_path, _REQUIRED),
-    'import-deadline': (_seconds, 6 * 3600),
-    'lock-deadline': (_seconds, 3600),
-    'takeover-port': (_port, _REQUIRED),
-    'takeover-triggered': (_path, _REQUIRED),
-    'takeover-password-file': (_path, _REQUIRED),
-    'server-url': (_text, _REQUIRED),
-    'key-file': (_optional, ''),
-    'cert-file': (_optional, ''),
-    'computer-id': (_text, _REQUIRED),
-    'partition-id': (_text, _REQUIRED),
-    'software-release-url': (_text, _REQUIRED),
+    'importer': (parameter.path, _REQUIRED),
+    'import-deadline': (parameter.seconds, 6 * 3600),
+    'lock-deadline': (parameter.seconds, 3600),
+    'takeover-port': (parameter.port, _REQUIRED),
+    'takeover-triggered': (parameter.path, _REQUIRED),
+    'takeover-password-file': (parameter.path, _REQUIRED),
+    'server-url': (parameter.text, _REQUIRED),
+    'key-file': (parameter.optional, ''),
+    'cert-file': (parameter.optional, ''),
+    'computer-id': (parameter.text, _REQUIRED),
+    'partition-id': (parameter.text, _REQUIRED),
+    'software-release-url': (parameter.text, _REQUIRED),
   },
   'pull-backup': {
-    'archive-directory': (_path, _REQUIRED),
-    'rdiff-backup': (_path, _REQUIRED),
-    'rsync': (_path, _REQUIRED),
-    'ssh': (_path, _REQUIRED),
-    'ssh-private-key': (_path, _REQUIRED),
-    'shared-instances': (_objects, ''),
-    'remove-backup-older-than': (_text, '2W'),
-    'transfer-deadline': (_seconds, 24 * 3600),
+    'archive-directory': (parameter.path, _REQUIRED),
+    'rdiff-backup': (parameter.path, _REQUIRED),
+    'rsync': (parameter.path, _REQUIRED),
+    'ssh': (parameter.path, _REQUIRED),
+    'ssh-private-key': (parameter.path, _REQUIRED),
+    'shared-instances': (parameter.objects, ''),
+    'remove-backup-older-than': (parameter.text, '2W'),
+    'transfer-deadline': (parameter.seconds, 24 * 3600),
   },
 }
 

@@ -7,7 +7,7 @@ import croniter
 
 from . import manifest, notify
 from .durable import lock, LockTimeout, read_json, remove, write_json
-from .generation import Generation, from_json
+from .generation import from_json, Generation
 from .process import Failed, run
 
 log = logging.getLogger('resilient.exporter')

@@ -1,4 +1,4 @@
-"""Task ``import`` of a clone: load the newest verified copy into the service."""
+"""Task ``import`` of a clone: load the newest verified copy."""
 import logging
 import os
 

@@ -11,7 +11,7 @@ import typing
 import urllib.parse
 
 from .durable import fsync_directory, write_bytes
-from .generation import Generation, from_json
+from .generation import from_json, Generation
 
 FORMAT = 'resilient-manifest-1'
 RESERVED_DIRECTORY = '.resilient'

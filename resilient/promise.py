@@ -11,8 +11,7 @@ from slapos.grid.promise import interface
 from slapos.grid.promise.generic import GenericPromise
 import zope.interface
 
-from . import configuration as configuration_module
-from . import heartbeat, notify
+from . import configuration as configuration_module, heartbeat, notify
 from .durable import is_locked
 from .status import problems
 

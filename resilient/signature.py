@@ -9,7 +9,8 @@ import os
 import re
 
 NAME = 'backup.signature'
-_LINE = re.compile(rb'(?P<escaped>\\?)(?P<digest>[0-9a-f]{64}) [ *](?P<path>.+)')
+_LINE = re.compile(
+  rb'(?P<escaped>\\?)(?P<digest>[0-9a-f]{64}) [ *](?P<path>.+)')
 
 
 class Mismatch(Exception):

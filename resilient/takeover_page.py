@@ -1,6 +1,7 @@
 """Service ``resilient-web-takeover-httpd``: the page with the one button."""
 import datetime
 import hmac
+import json
 import logging
 import time
 
@@ -42,6 +43,17 @@ def _facts(configuration, now):
   return facts
 
 
+def _expected_password(path):
+  """Return the password, as bytes, in the file of slapos.cookbook's
+  generate.password: JSON, with hashes beside it, or the password alone."""
+  with open(path, encoding='utf-8') as source:
+    text = source.read().strip()
+  try:
+    return json.loads(text)[''].encode()
+  except (ValueError, TypeError, KeyError):
+    return text.encode()
+
+
 def application(current, template, clock=time.time):
   """Return the WSGI application.
 
@@ -53,8 +65,7 @@ def application(current, template, clock=time.time):
   app.config['MAX_CONTENT_LENGTH'] = _LARGEST_BODY
 
   def right(password):
-    with open(current().takeover_password_file, 'rb') as source:
-      expected = source.read().strip()
+    expected = _expected_password(current().takeover_password_file)
     return bool(expected) and hmac.compare_digest(
       password.encode('utf-8', 'replace'), expected)
 

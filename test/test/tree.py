@@ -14,7 +14,7 @@ from demo import convergence
 
 # Every wait ends; on a machine that is slow all waits can be made longer.
 _FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
-_PASS_DEADLINE = 600
+_DEADLINE = 600
 _ENDED = ('STOPPED', 'EXITED', 'FATAL')
 
 
@@ -45,6 +45,16 @@ def fetch(url, method='GET', body=None):
   except urllib.error.HTTPError as error:
     with error:
       return error.code, error.read().decode()
+
+
+def slapos(slap, command, log):
+  """Run ``slapos node <command>`` on StandaloneSlapOS `slap`, with its output
+  to file `log`; return its exit status."""
+  with open(log, 'wb') as output:
+    return subprocess.run(
+      ['slapos', 'node', command, '--cfg', slap._slapos_config],
+      stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+      timeout=_DEADLINE * _FACTOR).returncode
 
 
 class Node:
@@ -187,7 +197,7 @@ class Tree:
     self._passes += 1
     log = pathlib.Path(self._slap._log_directory, 'pass-%d.log' % self._passes)
     started = time.monotonic()
-    status = self._slapos('instance', log)
+    status = slapos(self._slap, 'instance', log)
     return convergence.outcome(
       status, time.monotonic() - started, log,
       convergence.missing(
@@ -196,18 +206,11 @@ class Tree:
   def check_promises(self):
     """Look at every promise now; return {(title, promise): what it says} of
     those that are red."""
-    self._slapos('promise', os.devnull)
+    slapos(self._slap, 'promise', os.devnull)
     titles = {node.partition: node.title for node in self.nodes().values()}
     return {(titles[partition], promise): text
             for partition, promise, text in convergence.red_promises(
               self.instance_root, titles)}
-
-  def _slapos(self, command, log):
-    with open(log, 'wb') as output:
-      return subprocess.run(
-        ['slapos', 'node', command, '--cfg', self._slap._slapos_config],
-        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        timeout=_PASS_DEADLINE * _FACTOR).returncode
 
   def nodes(self, state='started'):
     """Return {title: Node}; of the instances in `state`, or of all for
@@ -297,7 +300,9 @@ class Tree:
     """Return the tracebacks in the services' logs that were not returned
     before, each with the name of its log."""
     found = []
-    for path in pathlib.Path(self.instance_root).glob('*/*/log/*.log'):
+    root = pathlib.Path(self.instance_root)
+    # The services' own logs, and what supervisor got of them.
+    for path in [*root.glob('*/var/log/*.log'), *root.glob('*/.*_*.log')]:
       text = path.read_text(errors='replace')
       for position in range(text.count('Traceback (most recent call last)')):
         if (path, position) not in self._seen_tracebacks:

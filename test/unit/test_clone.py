@@ -7,8 +7,14 @@ from resilient.durable import lock
 from resilient.generation import Refused
 
 from .support import (
-  generation, killed_before, make_writable, same_mtime, sealed, TestCase,
-  write_tree)
+  generation,
+  killed_before,
+  make_writable,
+  same_mtime,
+  sealed,
+  TestCase,
+  write_tree,
+)
 
 
 class CloneCase(TestCase):

@@ -4,7 +4,8 @@ import importlib.util
 import os
 import pathlib
 
-from .support import alive, ROOT, TestCase, wait_until
+from .partition import ROOT
+from .support import alive, TestCase, wait_until
 
 _SPEC = importlib.util.spec_from_file_location(
   'resilient_crond', ROOT / 'component/dcron/crond.py')

@@ -6,7 +6,8 @@ import subprocess
 
 from resilient import clone, heartbeat
 
-from .support import alive, ROOT, sealed, TestCase, wait_until
+from .partition import ROOT
+from .support import alive, sealed, TestCase, wait_until
 
 # Notes that it runs, and that it ended; hangs as long as "hang" is there.
 _IMPORTER = '''
@@ -56,7 +57,7 @@ class TestService(TestCase):
     self.queue()
     wait_until(lambda: self.imported() == '1.1', 'generation 1.1 is imported')
     self.stage(2)
-    wait_until(lambda: self.imported() == '1.2', 'generation 1.2 is imported', 5)
+    wait_until(lambda: self.imported() == '1.2', 'it is imported at once', 5)
 
   def test_killed_in_a_task_it_runs_it_again_and_nothing_in_parallel(self):
     pathlib.Path(self.path('hang')).touch()

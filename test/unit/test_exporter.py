@@ -10,7 +10,8 @@ import unittest
 from resilient import exporter, manifest
 from resilient.durable import is_locked, lock
 
-from .support import end, ROOT, TestCase, wait_until, write_tree
+from .partition import ROOT
+from .support import end, TestCase, wait_until, write_tree
 
 
 class ExporterCase(TestCase):

@@ -9,7 +9,8 @@ from resilient.durable import is_locked
 from resilient.process import Failed
 from resilient.ssh import Remote
 
-from .support import RDIFF_BACKUP, TestCase, wait_until
+from .partition import RDIFF_BACKUP
+from .support import TestCase, wait_until
 from .tree import TreeCase
 
 _RECEIVE = ['rsync', '--server', '-lHtprSe.iLsfxCIvu', '--specials',

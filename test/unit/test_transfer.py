@@ -36,7 +36,7 @@ class TestTransfer(TreeCase):
     os.symlink('nowhere', live + b'/broken')
     os.symlink(b'\xff\n', live + b'/link \xff')
     os.mkfifo(live + b'/pipe', 0o640)
-    content = {name: b'1' for name in ODD_NAMES}
+    content = dict.fromkeys(ODD_NAMES, b'1')
     content.update({b'd/' + name: None for name in ODD_NAMES})
     write_tree(live, content)
     os.chmod(live + b'/d', 0o555)
@@ -44,7 +44,7 @@ class TestTransfer(TreeCase):
       output.truncate(1 << 24)
     self.leader.serve = lambda content: write_tree(live, content)
     self.cycle({})
-    self.cycle({name: b'22' for name in ODD_NAMES})
+    self.cycle(dict.fromkeys(ODD_NAMES, b'22'))
     self.assertEqual(self.imported(), '1.2')
     self.assertLess(
       os.stat(os.path.join(self.clone.dump, 'sparse')).st_blocks, 1000)

@@ -15,7 +15,8 @@ from resilient.archive import Archive
 from resilient.manifest import compare, read
 from resilient.ssh import Remote
 
-from .support import end, ROOT, TestCase, wait_until
+from .partition import ROOT
+from .support import end, TestCase, wait_until
 
 SSHD = shutil.which('sshd', path=os.environ['PATH'] + ':/usr/sbin')
 SSH_KEYGEN = shutil.which('ssh-keygen') or '/usr/bin/ssh-keygen'

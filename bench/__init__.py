@@ -1,0 +1,1 @@
+"""How fast the stack is, on this machine."""

@@ -1,0 +1,169 @@
+"""Promises: each is green when all is well, and each can be red."""
+import os
+import queue
+import shutil
+import socket
+import time
+
+from resilient import heartbeat, promise
+from resilient.durable import lock, write_json
+
+from .support import TestCase
+
+
+class PromiseCase(TestCase):
+  """Promises, asked as slapgrid asks them."""
+
+  def make(self, kind, **config):
+    """Return the promise of class `kind`."""
+    return kind({**{
+      'name': 'promise.py', 'path': self.path('promise.py'),
+      'partition-folder': self.directory, 'log-folder': self.path('log'),
+      'queue': queue.Queue(), 'patience': '0.1'}, **config})
+
+  def problem(self, kind, **config):
+    """Return what promise `kind` says is wrong, or '' if it is green."""
+    found = self.make(kind, **config)
+    found.sense()
+    result = found.anomaly()
+    self.assertEqual(result.hasFailed(), found.test().hasFailed())
+    shutil.rmtree(self.path('log'))
+    for handler in found.logger.handlers:
+      handler.close()
+    return result.message if result.hasFailed() else ''
+
+
+class TestListening(PromiseCase):
+  """Something answers at a port."""
+
+  def setUp(self):
+    super().setUp()
+    self.server = socket.create_server(('::1', 0), family=socket.AF_INET6)
+    self.addCleanup(self.server.close)
+    self.port = str(self.server.getsockname()[1])
+
+  def look(self, **config):
+    """Return what is wrong with the port."""
+    return self.problem(
+      promise.Listening, host='::1', port=self.port, **config)
+
+  def test_green_while_it_listens_and_red_after(self):
+    self.assertEqual(self.look(), '')
+    self.server.close()
+    self.assertIn('does not answer', self.look())
+
+  def test_red_for_another_banner_than_expected(self):
+    def talk():
+      connection, _ = self.server.accept()
+      with connection:
+        connection.sendall(b'HTTP/1.0\r\n')
+
+    with self.thread(talk):
+      self.assertIn('does not answer as it should',
+                    self.look(banner='SSH-2.0-', patience='0'))
+    with self.thread(talk):
+      self.assertEqual(self.look(banner='HTTP/', patience='0'), '')
+
+
+class TestAlive(PromiseCase):
+  """A service holds its lock and gives signs of life."""
+
+  def setUp(self):
+    super().setUp()
+    self.place = self.partition('import')
+    self.configuration = self.place.configuration
+
+  def look(self):
+    """Return what is wrong with the queue."""
+    return self.problem(
+      promise.Alive, configuration=self.place.at('etc/resilient.json'),
+      service='equeue')
+
+  def test_red_when_nobody_holds_the_lock(self):
+    heartbeat.beat(self.configuration, 'equeue')
+    self.assertIn('equeue is not running', self.look())
+
+  def test_green_when_it_beats(self):
+    with lock(self.configuration.state('equeue.lock')):
+      heartbeat.beat(self.configuration, 'equeue')
+      self.assertEqual(self.look(), '')
+
+  def beaten(self, ago, task=None):
+    """Let the last sign of life be `ago` seconds old; return the promise."""
+    write_json(self.configuration.state('equeue.heartbeat'), {
+      'at': time.time() - ago, 'task': task})
+    with lock(self.configuration.state('equeue.lock')):
+      return self.look()
+
+  def test_red_when_it_hangs(self):
+    self.assertIn('silent for 200 s', self.beaten(200))
+
+  def test_red_when_a_task_never_ends_but_not_when_it_is_long(self):
+    self.assertEqual(self.beaten(3600, 'pull'), '')
+    self.assertIn('busy with pull', self.beaten(26 * 3600, 'pull'))
+
+
+class TestStamped(PromiseCase):
+  """Something touches a file."""
+
+  def test_red_when_the_stamp_is_old_and_the_partition_is_not_new(self):
+    place = self.partition('export')
+    stamp, told = self.path('stamp'), place.at('etc/resilient.json')
+
+    def look():
+      return self.problem(promise.Stamped, stamp=stamp, configuration=told)
+
+    self.assertEqual(look(), '', 'it is only just deployed')
+    os.utime(told, (1e9, 1e9))
+    self.assertIn('was last touched', look())
+    with open(stamp, 'w', encoding='ascii'):
+      pass
+    self.assertEqual(look(), '')
+    os.utime(stamp, (time.time() - 200,) * 2)
+    self.assertIn('was last touched 200 s ago', look())
+
+
+class TestBackup(PromiseCase):
+  """The topics of the state."""
+
+  def test_red_for_its_topics_alone(self):
+    place = self.partition('export')
+    path = place.at('etc/resilient.json')
+    place.configuration.store.record('export', 1e9, 1.0, False, '', 'why')
+    self.assertEqual(self.problem(
+      promise.Backup, configuration=path, topics='export freshness'),
+      'export failed: why')
+    self.assertEqual(self.problem(
+      promise.Backup, configuration=path, topics='freshness'), '')
+
+  def test_red_for_a_configuration_that_is_missing(self):
+    with self.assertRaisesRegex(Exception, 'deploy the instance'):
+      self.problem(promise.Backup, configuration=self.path('none'),
+                   topics='export')
+
+
+class TestNotified(PromiseCase):
+  """The PBS that could not be told."""
+
+  def test_red_until_the_pbs_answers_again(self):
+    with socket.create_server(('::1', 0), family=socket.AF_INET6) as server:
+      port = server.getsockname()[1]
+    url = 'http://[::1]:%d/notify' % port
+    place = self.partition('export', notify=url)
+    write_json(place.configuration.state('notified.json'), {
+      'failures': {url: 'refused'}})
+    path = place.at('etc/resilient.json')
+    self.assertIn('was not notified',
+                  self.problem(promise.Notified, configuration=path))
+    with socket.create_server(
+        ('::1', port), family=socket.AF_INET6) as server:
+
+      def answer():
+        connection, _ = server.accept()
+        with connection:
+          connection.recv(1000)
+          connection.sendall(b'HTTP/1.0 404 Not Found\r\n\r\n')
+
+      with self.thread(answer):
+        self.assertEqual(
+          self.problem(promise.Notified, configuration=path), '')

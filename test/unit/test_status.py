@@ -1,0 +1,187 @@
+"""What is wrong is said, by topic, and only as long as it is wrong."""
+import time
+
+from resilient import clone, exporter
+from resilient.durable import lock, write_json
+from resilient.status import problems, status
+
+from .support import generation, TestCase
+
+_HOUR = 3600
+
+
+class StatusCase(TestCase):
+  """A partition of role `role`."""
+
+  role = None
+
+  def setUp(self):
+    super().setUp()
+    self.place = self.partition(self.role, **{
+      'patience': _HOUR, 'periodicity': '0 0 1 1 *'})
+    self.configuration = self.place.configuration
+    self.state('deployed.json', {'at': time.time()})
+
+  def state(self, name, value):
+    """Write a state file."""
+    write_json(self.configuration.state(name), value)
+
+  def run_of(self, task, success, message=''):
+    """Record a run."""
+    self.configuration.store.record(
+      task, time.time(), 1.0, success, '', message)
+
+  def assertProblem(self, topic, text):
+    """There is one problem: `topic`, with `text`."""
+    found = problems(self.configuration)
+    self.assertEqual([item.topic for item in found], [topic], found)
+    self.assertRegex(found[0].text, text)
+
+  def assertFine(self):
+    """There is no problem."""
+    self.assertEqual(problems(self.configuration), [])
+
+
+class TestLeader(StatusCase):
+  """Problems of a leader."""
+
+  role = 'export'
+
+  def test_a_new_leader_has_no_problem(self):
+    self.assertFine()
+
+  def test_a_failed_export_is_one_until_the_next_succeeds(self):
+    self.run_of('export', False, 'no database')
+    self.assertProblem('export', 'export failed: no database')
+    self.run_of('export', True)
+    self.assertFine()
+
+  def test_an_interrupted_export_is_one_but_not_a_running_one(self):
+    self.state('exporting', {})
+    self.assertProblem('export', 'was interrupted: run bin/exporter again')
+    with lock(self.configuration.state('dump.lock')):
+      self.assertFine()
+      self.assertTrue(status(self.configuration)['exporting'])
+
+  def test_no_export_after_the_period_and_margin_is_one(self):
+    self.place.configure(
+      periodicity='* * * * *', **{'lateness-margin': 100})
+    self.configuration = self.place.configuration
+    self.state('deployed.json', {'at': time.time() - 30})
+    self.assertFine()
+    self.state('deployed.json', {'at': time.time() - 200})
+    self.assertProblem('freshness', 'no export has ever succeeded')
+
+  def test_a_seal_that_should_have_been_replaced_is_one(self):
+    now = time.time()
+    self.state('sealed.json', generation(
+      3, sealed=now - 9000, due=now - 60).to_json())
+    self.assertProblem(
+      'freshness', 'leader is late: .*1.3, is 900. s old .* 6. s ago')
+    self.state('sealed.json', generation(4, due=now + 60).to_json())
+    self.assertFine()
+
+  def test_a_pbs_that_was_not_notified_is_one_while_it_is_ours(self):
+    self.place.configure(notify='http://[::1]:1/notify')
+    self.configuration = self.place.configuration
+    self.state('notified.json', {'failures': {
+      'http://[::1]:1/notify': 'refused', 'http://[::1]:2/gone': 'refused'}})
+    self.assertProblem('notification', ':1/notify was not notified: refused')
+
+  def test_it_says_what_it_sealed(self):
+    self.place.serve({'marker': 'one'})
+    exporter.main(self.configuration)
+    state = status(self.configuration)
+    self.assertEqual(state['generation']['sequence'], 1)
+    self.assertEqual(state['problems'], [])
+
+
+class TestClone(StatusCase):
+  """Problems of a clone."""
+
+  role = 'import'
+
+  def load(self, **changes):
+    """Let the service hold a generation."""
+    self.state('imported.json', {
+      'generation': generation(2, **changes).to_json(), 'at': time.time()})
+
+  def test_a_new_clone_may_be_empty_for_a_while_and_no_longer(self):
+    self.assertFine()
+    self.state('deployed.json', {'at': time.time() - 2 * _HOUR})
+    self.assertProblem('freshness', 'the clone has no backup yet')
+
+  def test_a_copy_that_should_have_been_replaced_is_one(self):
+    self.load(due=time.time() - 60)
+    self.assertProblem('freshness', 'the clone is late')
+    self.load(due=time.time() + 60)
+    self.assertFine()
+
+  def test_what_arrived_but_is_not_imported_is_not_taken_for_fresh(self):
+    self.load(due=time.time() - 60)
+    self.state('verified.json', {
+      'generation': generation(3, due=time.time() + 60).to_json(),
+      'at': time.time()})
+    self.assertProblem('freshness', 'newest generation, 1.2,')
+
+  def test_a_failed_import_is_one(self):
+    self.load(due=time.time() + 60)
+    self.run_of('import', False, 'no space')
+    self.assertProblem('import', 'import failed: no space')
+
+  def test_it_says_what_it_holds(self):
+    self.load()
+    state = status(self.configuration)
+    self.assertEqual(state['generation']['sequence'], 2)
+    self.assertEqual(state['importing'], False)
+    self.assertIsNone(clone.staged(self.configuration)[0])
+
+
+class TestPbs(StatusCase):
+  """Problems of a PBS."""
+
+  role = 'pull-backup'
+
+  def setUp(self):
+    super().setUp()
+    shared = {'name': 'data', 'url': 'ssh://user@[::1]:1/x',
+              'server-key': 'ssh-ed25519 AAAA'}
+    self.place.configure(**{'shared-instances': [
+      dict(shared, type='pull'), dict(shared, type='push')]})
+    self.configuration = self.place.configuration
+
+  def archive(self, **changes):
+    """Let the archive hold a generation."""
+    self.state('archive-data.json', [
+      {'time': 1, 'generation': generation(5, **changes).to_json()}])
+
+  def test_a_new_pbs_may_be_empty_for_a_while_and_no_longer(self):
+    self.assertFine()
+    self.state('deployed.json', {'at': time.time() - 2 * _HOUR})
+    self.assertProblem('freshness', 'archive data has no backup yet')
+
+  def test_an_archive_that_gets_nothing_new_is_one(self):
+    self.archive(due=time.time() - 60)
+    self.assertProblem('freshness', 'archive data is late')
+
+  def test_a_failure_of_each_task_is_one_of_its_topic(self):
+    self.archive(due=time.time() + 60)
+    for topic in ('pull', 'push', 'prune'):
+      self.run_of(topic + '-data', False, 'no route')
+      self.assertProblem(topic, topic + '-data failed: no route')
+      self.run_of(topic + '-data', True)
+    self.assertFine()
+
+  def test_a_wrong_shared_instance_is_one(self):
+    self.place.configure(**{'shared-instances': [
+      {'name': 'data', 'url': 'http://x', 'type': 'pull', 'title': 'P'}]})
+    self.configuration = self.place.configuration
+    self.assertProblem('configuration', "'P': parameter url is 'http://x'")
+
+  def test_it_says_what_it_keeps(self):
+    self.archive()
+    self.state('destination-data.json', {
+      'verified': generation(4).to_json(), 'imported': None})
+    state = status(self.configuration)
+    self.assertEqual(state['archives']['data']['generations'], ['1.5'])
+    self.assertEqual(state['clones']['data']['verified']['sequence'], 4)

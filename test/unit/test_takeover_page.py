@@ -1,0 +1,118 @@
+"""The page of the takeover: one button, one password."""
+import pathlib
+import unittest.mock
+
+import lxml.html
+
+from resilient import takeover_page
+from resilient.durable import write_json
+from resilient.master import MasterError
+from resilient.takeover import TakeoverRefused
+
+from .partition import ROOT
+from .support import generation, TestCase
+
+_PASSWORD = 'sécret & "quoted"'
+
+
+class TestPage(TestCase):
+  """GET / and POST /"""
+
+  def setUp(self):
+    super().setUp()
+    self.clone = self.partition('import')
+    pathlib.Path(self.clone.at('etc/password')).write_text(
+      _PASSWORD + '\n', encoding='utf-8')
+    self.page = takeover_page.application(
+      lambda: self.clone.configuration,
+      (ROOT / 'templates/takeover.html').read_text(encoding='utf-8'),
+      lambda: 1_000_000_060.0).test_client()
+    patch = unittest.mock.patch.object(
+      takeover_page, 'takeover', return_value='data1 is now data0.')
+    self.takeover = patch.start()
+    self.addCleanup(patch.stop)
+
+  def load(self):
+    """Let the service hold generation 1.7 of 2001-09-09."""
+    write_json(self.clone.configuration.state('imported.json'), {
+      'generation': generation(7, sealed=1e9).to_json(), 'at': 1e9 + 10})
+
+  def text(self):
+    """Return what a person reads."""
+    return ' '.join(' '.join(lxml.html.fromstring(
+      self.page.get('/').get_data()).itertext()).split())
+
+  def test_before_the_first_backup_it_says_so(self):
+    self.assertIn(
+      'Last valid backup: No backup downloaded yet, takeover should not happen'
+      ' now.', self.text())
+
+  def test_it_shows_the_last_valid_backup_and_its_age(self):
+    self.load()
+    for part in ('Last valid backup: 2001-09-09 01:46:40 UTC', 'Age: 60 s',
+                 'Generation: 1.7', 'Loaded: 50 s ago',
+                 'Import script(s) currently running: No'):
+      self.assertIn(part, self.text())
+
+  def test_looking_takes_nothing_over(self):
+    self.page.get('/')
+    self.page.post('/', data={})
+    self.page.head('/')
+    self.takeover.assert_not_called()
+
+  def test_a_wrong_password_is_refused_and_changes_nothing(self):
+    for wrong in ('', 'wrong', _PASSWORD + ' ', '\ud83d\x00', 'x' * 10000):
+      for answer in (
+          self.page.post('/', data={'password': wrong.encode(
+            'utf-8', 'surrogatepass')}),
+          self.page.get('/', query_string={'password': wrong.encode(
+            'utf-8', 'surrogatepass')})):
+        self.assertEqual(answer.status_code, 403)
+        self.assertIn('Password is invalid.', answer.text)
+    self.takeover.assert_not_called()
+
+  def test_without_a_password_on_disk_none_is_right(self):
+    pathlib.Path(self.clone.at('etc/password')).write_text('\n')
+    self.assertEqual(
+      self.page.post('/', data={'password': ''}).status_code, 403)
+
+  def test_the_right_password_takes_over_by_post_and_by_get(self):
+    for answer in (self.page.post('/', data={'password': _PASSWORD}),
+                   self.page.get('/', query_string={'password': _PASSWORD})):
+      self.assertEqual(answer.status_code, 200)
+      self.assertTrue(answer.text.startswith('Success. data1 is now data0.'))
+    self.assertEqual(self.takeover.call_args_list, [
+      unittest.mock.call(self.clone.configuration)] * 2)
+
+  def test_a_refusal_is_told_and_is_no_success(self):
+    for error in (TakeoverRefused('not now'), MasterError('not reached')):
+      self.takeover.side_effect = error
+      answer = self.page.post('/', data={'password': _PASSWORD})
+      self.assertEqual(answer.status_code, 409)
+      self.assertIn('Error. %s' % error, answer.text)
+      self.assertNotIn('Success', answer.text)
+
+  def test_hostile_values_are_text(self):
+    hostile = '<script>alert("1")</script>'
+    self.takeover.side_effect = TakeoverRefused(hostile)
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertNotIn('<script', answer.text)
+    self.assertIn(hostile, lxml.html.fromstring(
+      answer.get_data()).text_content())
+
+  def test_the_form_posts_and_is_labelled(self):
+    form, = lxml.html.fromstring(self.page.get('/').get_data()).forms
+    self.assertEqual(form.method, 'POST')
+    field = form.inputs['password']
+    self.assertEqual(field.get('type'), 'password')
+    self.assertEqual(field.label.text_content(), 'Password:')
+
+  def test_no_other_page_and_no_other_method(self):
+    self.assertEqual(self.page.get('/../etc/passwd').status_code, 404)
+    self.assertEqual(
+      self.page.put('/', data={'password': _PASSWORD}).status_code, 405)
+    self.takeover.assert_not_called()
+
+  def test_a_huge_request_is_refused(self):
+    answer = self.page.post('/', data={'password': 'x' * 100000})
+    self.assertEqual(answer.status_code, 413)
