@@ -85,11 +85,11 @@ def measure(node, cycles):
         'reached' if median <= _TARGET else 'MISSED'))
   say('a fixed loop took %.2f s before and %.2f s after; load %s on %d'
       ' processors' % (*noise, '%.1f' % os.getloadavg()[0], os.cpu_count()))
-  return int(median > _TARGET)
 
 
 def main(argv=None):
-  """Run the benchmark.  Return the exit status: 1 if the target is missed."""
+  """Run the benchmark.  Return the exit status; a missed target is no error:
+  other work on the machine decides on it, too."""
   parser = argparse.ArgumentParser(
     prog='python -m bench', description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,7 +109,7 @@ def main(argv=None):
     node = Node(arguments.work, arguments.ipv6, arguments.port)
     with alone(node.work):
       log_to(node.logs / 'demo.log')
-      return measure(node, arguments.cycles)
+      measure(node, arguments.cycles)
   return guarded('bench', arguments.work, run)
 
 

@@ -18,6 +18,9 @@ from .show import Failure, say
 
 MARK = 'RESILIENT_NODE'
 _SILENCE = 15
+# Of all that slapos prints, what tells where it is.
+_TELLING = re.compile(
+  r' INFO (Processing Computer|Checking \S+ promises|Installing|Downloading)')
 
 
 def environment(node):
@@ -85,7 +88,8 @@ def _last_line(log):
   with open(log, 'rb') as content:
     content.seek(max(0, os.path.getsize(log) - 4096))
     lines = content.read().decode(errors='replace').split('\n')
-  line = next((line for line in reversed(lines) if line.strip()), '')
+  lines = [line for line in lines if line.strip()]
+  line = next(filter(_TELLING.search, reversed(lines)), (lines or [''])[-1])
   # Without the date and the program that slapos puts before it.
   return re.sub(r'^.* (INFO|WARNING|ERROR) +', '', line).strip()[:70]
 

@@ -93,19 +93,19 @@ def _resume(node):
     say('the services of %s were down: they are started' % title)
 
 
-def converge(node, shown=say):
+def converge(node):
   """Run passes until the tree is deployed; return them.  Raises Failure."""
-  shown('passes of "slapos node instance" (logs: %s)' % (
-    node.logs / 'pass-N.log'))
+  say('passes of "slapos node instance", until one finds nothing to do'
+      ' (logs: %s)' % (node.logs / 'pass-N.log'))
   passes, started, waiting = [], time.monotonic(), None
   while True:
     last = node.run_pass(NAME, NUMBER)
     passes.append(last)
     titles = {instance.partition: title
               for title, instance in node.instances().items()}
-    shown('  ' + pass_line(last, titles))
+    say('  ' + pass_line(last, titles))
     if last.converged:
-      shown('converged after %d working passes, %.0f s' % (
+      say('converged after %d working passes, %.0f s' % (
         sum(item.working for item in passes), time.monotonic() - started))
       return passes
     if sum(item.working for item in passes) >= _LONGEST:

@@ -202,7 +202,12 @@ def write(root, generation, entries):
   data, generation = serialise(generation, entries)
   directory = os.path.join(root, RESERVED_DIRECTORY)
   os.makedirs(directory, mode=0o700, exist_ok=True)
-  write_bytes(os.path.join(root, MANIFEST), data)
+  path = os.path.join(root, MANIFEST)
+  write_bytes(path, data)
+  # Programs that compare size and mtime see each generation, even two within
+  # one second: its number is the mtime.
+  moment = (generation.epoch << 24) + generation.sequence
+  os.utime(path, (moment, moment))
   fsync_directory(root)
   return generation
 

@@ -1,7 +1,8 @@
 """A marker travels: leader, PBS, clone, through real ssh."""
 import os
+import unittest.mock
 
-from resilient import exporter, importer
+from resilient import exporter, importer, manifest
 
 from .support import same_mtime, sealed, write_tree
 from .test_manifest_compare import ODD_NAMES
@@ -29,6 +30,12 @@ class TestTransfer(TreeCase):
     self.assertEqual(self.imported(), '1.2')
     self.assertEqual(
       [item.label for _, item in self.archive.index()], ['1.1', '1.2'])
+
+
+class TestContent(TreeCase):
+  """What a dump may consist of, and how often it is sent."""
+
+  over_ssh = False
 
   def test_odd_names_and_kinds_arrive_as_they_are(self):
     self.leader.serve({})
@@ -85,11 +92,21 @@ class TestHistory(TreeCase):
         self.leader.at('srv/live'), self.leader.dump)))
 
   def test_two_exports_within_a_second_both_arrive(self):
-    # Same size, same second: what rdiff-backup alone takes for no change.
+    # Same sizes, same second: what rdiff-backup alone takes for no change.
     self.same_second()
     self.archived({'marker': 'one'})
     self.archived({'marker': 'two'})
     self.assertSame(self.archive.path, {'marker': 'two'})
+
+  def test_the_manifest_itself_is_never_taken_for_unchanged(self):
+    moments = []
+    for text in ('one', 'two'):
+      with unittest.mock.patch('time.time', lambda: 1e9):
+        self.export({'marker': text})
+      status = os.stat(os.path.join(self.leader.dump, manifest.MANIFEST))
+      moments.append((status.st_size, int(status.st_mtime)))
+    self.assertEqual(moments[0][0], moments[1][0])
+    self.assertLess(moments[0][1], moments[1][1])
 
   def test_who_missed_generations_meets_no_mtime_twice(self):
     self.same_second()
