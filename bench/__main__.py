@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-from demo import cycle, story
+from demo import cycle, deploy, story
 from demo.__main__ import alone, guarded
 from demo.node import Node
 from demo.show import log_to, say, table
@@ -56,8 +56,7 @@ def summary(measured):
 def _deployment(node):
   kept = node.deployment()
   if kept is None:
-    return ('not measured: it was interrupted, or was begun by another run; make'
-            ' clean first')
+    return 'not measured, it was interrupted: make clean first'
   return '%d working passes, %.1f s from the request to converged' % (
     kept['working'], kept['seconds'])
 
@@ -65,13 +64,13 @@ def _deployment(node):
 def measure(node, cycles):
   """Deploy, run `cycles` cycles, print.  Raises demo.show.Failure."""
   noise = [calibrate()]
-  story.deploy(node)
+  deploy.deploy(node)
   say()
   say('%d cycles' % cycles)
   measured = []
   for number in range(cycles):
     story.write(node, {'bench': '%d at %s' % (number, time.time())})
-    measured.append(phases(*cycle.run(node, story.NAME)))
+    measured.append(phases(*cycle.run(node, deploy.NAME)))
     say('  cycle %d: %s' % (number + 1, ', '.join(
       '%s %.2f s' % (name, measured[-1][name]) for name, _ in _PHASES)))
   noise.append(calibrate())

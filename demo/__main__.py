@@ -17,7 +17,7 @@ import traceback
 
 from slapos.util import rmtree
 
-from . import story
+from . import deploy, story
 from .node import Node
 from .show import Failure, log_to, say
 
@@ -77,7 +77,7 @@ def _takeover(node, name):
   with alone(node.work):
     log_to(node.logs / 'demo.log')
     node.start()
-    story.take_over(node, name or story.NAME + '1')
+    story.take_over(node, name or deploy.NAME + '1')
     story.show_status(node)
 
 

@@ -45,9 +45,9 @@ def check_ports(addresses, remedy):
         if error.errno == errno.EADDRINUSE:
           raise Failure('port %d of %s is taken%s: %s' % (
             port, ip, _by_whom(port), remedy)) from error
-        raise Failure('cannot listen at %s (%s): use an address of this machine:'
-                      ' RESILIENT_IPV6=ADDRESS make demo'
-                      % (ip, error.strerror)) from error
+        raise Failure(
+          'cannot listen at %s (%s): use an address of this machine:'
+          ' RESILIENT_IPV6=ADDRESS make demo' % (ip, error.strerror)) from error
 
 
 def _by_whom(port):

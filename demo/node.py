@@ -1,7 +1,6 @@
 """A standalone SlapOS node in a folder: start, build, request, pass, stop."""
 import concurrent.futures
 import contextlib
-import errno
 import hashlib
 import json
 import logging
@@ -13,10 +12,11 @@ import sys
 import time
 import urllib.error
 
-from slapos.grid.svcbackend import getSupervisorRPC
+import psutil
 from slapos.slap.standalone import StandaloneSlapOS
 
 from . import checks, convergence, processes
+from .services import Services
 from .show import Failure
 
 # An IPv4 address is only needed for the master; partitions use IPv6.
@@ -78,6 +78,7 @@ class Node:
                       ' make clean first' % (self.folder, name, known[name]))
     self.ipv6 = ipv6 or known.get('ipv6', self.DEFAULT_IPV6)
     self.port = port or known.get('port', self.DEFAULT_PORT)
+    self.services = Services(self.instances_folder)
     self._slapos = None
 
   @property
@@ -147,20 +148,25 @@ class Node:
     supervisor = self._supervisor()
     if supervisor is None:
       return
-    family = {supervisor.pid, *(
-      child.pid for child in supervisor.children(recursive=True))}
-    processes.end([
-      process for process in processes.of_node(self.folder)
-      if process.pid not in family
-      and 'http.server' not in process.cmdline()])
+    orphans = {process.pid: process for process in processes.of_node(
+      self.folder)}
+    # What ends while we look is no orphan any more.
+    with contextlib.suppress(psutil.NoSuchProcess):
+      for process in (supervisor, *supervisor.children(recursive=True)):
+        orphans.pop(process.pid, None)
+    for process in list(orphans.values()):
+      with contextlib.suppress(psutil.NoSuchProcess):
+        if 'http.server' in process.cmdline():
+          del orphans[process.pid]
+    processes.end(orphans.values())
 
   def stop(self):
     """End all processes of the node; return how many.  Raises Failure."""
     count = len(processes.of_node(self.folder))
     if self.running:
       # From the inside out: who ends first cannot restart the others.
-      with contextlib.suppress(OSError), self._services() as services:
-        services.stopAllProcesses()
+      with contextlib.suppress(OSError):
+        self.services.stop_all()
     processes.end_node(self.folder)
     return count
 
@@ -253,66 +259,23 @@ class Node:
         return json.loads(subprocess.run(
           [program, '--json'], stdin=subprocess.DEVNULL, capture_output=True,
           timeout=_STATUS_DEADLINE, check=True).stdout)
+      except FileNotFoundError:
+        return 'is not deployed yet'
       except (OSError, ValueError, subprocess.SubprocessError) as error:
         return 'bin/status failed: %s' % error
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       return dict(zip(partitions, pool.map(ask, partitions)))
 
-  @contextlib.contextmanager
-  def _services(self):
-    """Yield the connection to the supervisor of the services."""
-    with getSupervisorRPC(str(self.instances_folder / 'sv.sock')) as services:
-      yield services
-
-  def services(self):
-    """Return {partition: [(name, state, pid)]}; pid is 0 if it is not running.
-
-    Raises OSError if the node is not running.
-    """
-    found = {}
-    with self._services() as services:
-      for info in services.getAllProcessInfo():
-        if info['group'] != 'watchdog':
-          found.setdefault(info['group'], []).append(
-            (info['name'], info['statename'], info['pid']))
-    return found
-
   def start_services(self):
     """Start the services of started instances that are not running: the node
     was stopped, or a run was interrupted after it killed a leader.
 
-    Returns the titles of the instances.
+    Returns the titles of the instances.  Raises Failure.
     """
-    services, titles = {}, []
-    # A supervisor that has just started has no socket yet.
-    end = time.monotonic() + 15
-    while self.instances():
-      try:
-        services = self.services()
-        break
-      except OSError as error:
-        if (error.errno not in (errno.ENOENT, errno.ECONNREFUSED)
-            or time.monotonic() > end):
-          raise Failure(
-            'the supervisor of the services does not answer: %s' % error,
-            self.folder / 'var/log/slapos-instance-supervisord.log') from error
-        time.sleep(0.1)
-    for title, instance in sorted(self.instances().items()):
-      if instance.state == 'started' and any(
-          state != 'RUNNING'
-          for _, state, _ in services.get(instance.partition, ())):
-        with self._services() as supervisor:
-          supervisor.startProcessGroup(instance.partition)
-        titles.append(title)
-    return titles
-
-  def kill_services(self, partition):
-    """SIGKILL all processes of a partition; return how many.
-
-    Its services then stay down, whoever wants to start them.
-    """
-    count = processes.kill(
-      pid for _, _, pid in self.services().get(partition, ()) if pid)
-    with self._services() as services:
-      services.stopProcessGroup(partition)
-    return count
+    instances = self.instances()
+    if not instances:
+      return []
+    self.services.wait(self.folder / 'var/log/slapos-instance-supervisord.log')
+    return [title for title, instance in sorted(instances.items())
+            if instance.state == 'started'
+            and self.services.start(instance.partition)]

@@ -57,6 +57,7 @@ def end(processes, patience=10):
 
   Raises Failure if one survives.
   """
+  processes = list(processes)
   for process in processes:
     with contextlib.suppress(psutil.Error):
       process.terminate()

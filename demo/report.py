@@ -66,7 +66,7 @@ def rows(instances, statuses):
 def problems(instances, statuses, services, lack):
   """Return sentences on what is wrong.
 
-  services: as from Node.services, None if the node is not running.
+  services: as from Services.all, None if the node is not running.
   lack: a convergence.Missing.
   """
   found = []
@@ -100,7 +100,7 @@ def report(node, name, number):
     instance.partition for instance in instances
     if instance.state == 'started' and instance.title != convergence.ROOT])
   try:
-    services = node.services() if node.running else None
+    services = node.services.all() if node.running else None
   except OSError:
     services = None
   lack = convergence.missing(

@@ -26,6 +26,8 @@ _COMMON = {
   'role': (parameter.text, _REQUIRED),
   # Where this package is: another release of the stack has another one.
   'code': (parameter.optional, ''),
+  # Where the partition's services are, for one that goes on as that.
+  'services-directory': (parameter.optional, ''),
   'instance': (parameter.text, _REQUIRED),
   'state-directory': (parameter.path, _REQUIRED),
   'log-directory': (parameter.path, _REQUIRED),

@@ -11,7 +11,7 @@ import time
 from . import heartbeat
 from .configuration import Watched
 from .durable import lock, read_json, write_json
-from .service import stop_on_signal, Stopped
+from .service import become_successor, is_outdated, stop_on_signal, Stopped
 from .tasks import tasks
 
 log = logging.getLogger('resilient.equeue')
@@ -97,8 +97,7 @@ class Worker:
 
 
 def main(configuration):
-  """Serve until SIGTERM, or until another release of this code is installed:
-  slapgrid then starts that.  Returns the exit status.
+  """Serve until SIGTERM.  Returns the exit status.
 
   Raises LockTimeout if another worker serves this partition.
   """
@@ -114,13 +113,14 @@ def main(configuration):
     wake = os.open(store.wake_path, os.O_RDWR | os.O_NONBLOCK)
     log.info('the queue has started')
     try:
-      while configuration.code == watched.current().code:
+      while not is_outdated(watched, configuration.code):
         _serve(watched, wake)
-      log.info('another release of the code is installed')
     except Stopped:
       log.info('the queue has stopped')
+      return 0
     finally:
       os.close(wake)
+  become_successor(watched.current(), 'equeue')
   return 0
 
 

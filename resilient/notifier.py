@@ -68,8 +68,7 @@ def application(current):
 
 
 def main(configuration):
-  """Serve until SIGTERM, or until another release of this code is installed:
-  slapgrid then starts that.  Returns the exit status."""
+  """Serve until SIGTERM.  Returns the exit status."""
   configuration.store.create()
   watched = Watched(configuration)
   # The promise looks whether the lock is held: by the service itself, not by
@@ -83,4 +82,6 @@ def main(configuration):
     log.info('serving at [%s]:%d', configuration.ip,
              configuration.notifier_port)
     service.serve(server, watched, configuration.code)
+  if service.is_outdated(watched, configuration.code):
+    service.become_successor(watched.current(), 'notifier')
   return 0

@@ -1,8 +1,13 @@
-"""What the services have in common: an end that leaves nothing half done."""
+"""What the services have in common: an end that leaves nothing half done, and
+a successor when another release of this code is installed."""
+import logging
 import os
 import signal
 import threading
 
+log = logging.getLogger('resilient.service')
+
+# Seconds between two looks whether another release is installed.
 _LOOK = 5
 
 
@@ -23,15 +28,34 @@ def stop_on_signal():
     signal.signal(number, _stop)
 
 
+def is_outdated(watched, code):
+  """Whether the configuration `watched` is by now of another release than the
+  one at `code`."""
+  return watched.current().code != code
+
+
+def become_successor(configuration, name):
+  """Let this process go on as service `name` of the release that is installed
+  now.  supervisord starts no service again that ended by itself.
+
+  Returns only if there is no such service any more.
+  """
+  wrapper = os.path.join(configuration.services_directory, name)
+  if os.access(wrapper, os.X_OK):
+    log.info('another release of the code is installed: going on as that')
+    logging.shutdown()
+    os.execv(wrapper, [wrapper])
+
+
 def serve(server, watched, code):
-  """Run WSGI `server` of waitress until SIGTERM, or until the configuration
-  `watched` is of another release than `code`: slapgrid then starts that."""
+  """Run WSGI `server` of waitress until SIGTERM, or until the release at `code`
+  is outdated."""
   stop_on_signal()
   ended = threading.Event()
 
   def look():
     while not ended.wait(_LOOK):
-      if watched.current().code != code:
+      if is_outdated(watched, code):
         os.kill(os.getpid(), signal.SIGTERM)
         return
 

@@ -98,8 +98,7 @@ def application(current, template, clock=time.time):
 
 
 def main(configuration, template_path):
-  """Serve until SIGTERM, or until another release of this code is installed:
-  slapgrid then starts that.  Returns the exit status."""
+  """Serve until SIGTERM.  Returns the exit status."""
   with open(template_path, encoding='utf-8') as source:
     template = source.read()
   watched = Watched(configuration)
@@ -108,4 +107,6 @@ def main(configuration, template_path):
     port=configuration.takeover_port, threads=4, connection_limit=50,
     max_request_body_size=_LARGEST_BODY, channel_timeout=60, ident=None)
   service.serve(server, watched, configuration.code)
+  if service.is_outdated(watched, configuration.code):
+    service.become_successor(watched.current(), 'resilient-web-takeover-httpd')
   return 0

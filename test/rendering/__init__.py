@@ -1,0 +1,1 @@
+"""What the macros write, without a node."""

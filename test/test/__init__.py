@@ -16,8 +16,7 @@ import time
 os.environ.setdefault('SLAPOS_TEST_IPV4', '127.0.0.1')
 os.environ.setdefault('SLAPOS_TEST_IPV6', '::1')
 
-from slapos.testing.testcase import (  # noqa: E402
-  makeModuleSetUpAndTestCaseClass)
+from slapos.testing.testcase import makeModuleSetUpAndTestCaseClass  # noqa: E402
 
 from demo import convergence, processes, release  # noqa: E402
 
@@ -98,6 +97,14 @@ class ResilientTestCase(_TestCase):
         time.sleep(1)
     raise AssertionError('the tree did not converge in %d passes: %s; %s' % (
       _LIMIT_OF_PASSES, last.missing.sentence(), last.failures))
+
+  @classmethod
+  def _cleanup(cls, snapshot_name):
+    """End the node, and forget its instances: in seconds, where destroying
+    each of them in turn takes minutes.  The software stays."""
+    processes.end_node(_BASE)
+    shutil.rmtree(cls.slap.instance_directory)
+    os.unlink(cls.slap._proxy_database)
 
   @classmethod
   def _copySnapshot(cls, source_file_name, name):

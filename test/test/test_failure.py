@@ -43,6 +43,7 @@ class FailureTest(ResilientTestCase):
     pbs, clone = self.tree.pbs(1), self.tree.clone(1)
     archive = pbs.path / 'srv/backup/pbs/data'
     held = clone.state()['verified']
+    past = len(pbs.log())
     # Kept from asking, so that the kill can be prepared.
     pbs.kill('equeue', signal.SIGSTOP)
     for number in range(24):
@@ -62,18 +63,18 @@ class FailureTest(ResilientTestCase):
 
     wait_until(kill_half_way, 60, 'pull that can be killed half-way',
                self.tree.diagnosis)
-    wait_until(lambda: 'pull-data failed' in pbs.log(), 30,
+    wait_until(lambda: 'pull-data failed' in pbs.log()[past:], 30,
                'failure in the log', self.tree.diagnosis)
-    failure = [line for line in pbs.log().splitlines()
-               if 'pull-data failed' in line][-1]
-    self.assertIn('signal 9', failure + pbs.log())
+    failure, = (line for line in pbs.log()[past:].splitlines()
+                if 'pull-data failed:' in line)
+    self.assertIn('was ended by signal 9', failure)
 
     self.tree.wait_for_archive(label, pbs, seconds=120)
     self.tree.wait_for_clones(label, clone, seconds=120)
     self.assertEqual(
       self.tree.leader.records(), clone.records())
     self.assertNotEqual(held, clone.state()['verified'])
-    runs = pbs.log()
+    runs = pbs.log()[past:]
     # Between the failure and the good pull nothing was pushed.
     repaired = runs.index('is in the archive', runs.index('pull-data failed'))
     self.assertNotIn(

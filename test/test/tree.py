@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import psutil
@@ -134,7 +135,11 @@ class Node:
 
   def kill(self, service, number=signal.SIGKILL):
     """Send a signal to a service."""
-    os.kill(self.pid(service), number)
+    pid = self.pid(service)
+    os.kill(pid, number)
+    if number == signal.SIGKILL:
+      wait_until(lambda: self.pid(service) != pid, 10,
+                 'end of %s of %r' % (service, self))
 
   def processes(self):
     """Return the processes that work in the partition, by their folder or
@@ -160,13 +165,16 @@ class Node:
 
   # The payload
 
+  def _record_url(self, key):
+    return self.parameters['url'] + 'records/' + urllib.parse.quote(key)
+
   def write(self, key, value):
     """Write a record of the payload; return the status of the answer."""
-    return fetch(self.parameters['url'] + 'records/' + key, 'PUT', value)[0]
+    return fetch(self._record_url(key), 'PUT', value)[0]
 
   def delete(self, key):
     """Delete a record of the payload; return the status of the answer."""
-    return fetch(self.parameters['url'] + 'records/' + key, 'DELETE')[0]
+    return fetch(self._record_url(key), 'DELETE')[0]
 
   def records(self):
     """Return {key: value} of the payload."""

@@ -15,7 +15,7 @@ from slapos.proxy.db_version import DB_VERSION
 from slapos.util import dict2xml
 
 from bench.__main__ import phases, summary
-from demo import checks, convergence, cycle, processes, release, report, story
+from demo import checks, convergence, cycle, deploy, processes, release, report
 from demo.convergence import Instance, Missing
 from demo.node import Node
 from demo.show import duration, Failure, table
@@ -124,11 +124,11 @@ class TestPass(TestCase):
   def test_the_line_of_a_pass(self):
     titles = {'slappart0': 'root', 'slappart7': 'data1'}
     self.assertEqual(
-      story.pass_line(self.outcome(FAILED_PASS, 1), titles),
+      deploy.pass_line(self.outcome(FAILED_PASS, 1), titles),
       'pass 7:  1.5 s, 2 partitions processed, exit status 1;'
       ' to be processed again: data1, root')
     self.assertEqual(
-      story.pass_line(self.outcome(IDLE_PASS), titles),
+      deploy.pass_line(self.outcome(IDLE_PASS), titles),
       'pass 7:  1.5 s, 0 partitions processed; nothing is missing')
     lack = Missing(['data1', 'data2'], ['a', 'b', 'c', 'd', 'e', 'f', 'g'],
                    [('slappart7', 'promise-sshd', 'no'),
