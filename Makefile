@@ -49,7 +49,7 @@ test: env ## all tests
 	@$(PYTHON) test/run all $(ARGS)
 
 bench: env ## measure one backup cycle
-	@$(PYTHON) -m bench $(ARGS)
+	@$(PYTHON) -m bench --work $(abspath $(WORK)) $(ARGS)
 endif
 
 hash: ## write the checksums of all templates to buildout.hash.cfg

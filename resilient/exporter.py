@@ -3,9 +3,7 @@ import logging
 import os
 import time
 
-import croniter
-
-from . import manifest, notify
+from . import manifest
 from .durable import lock, LockTimeout, read_json, remove, write_json
 from .generation import from_json, Generation
 from .process import Failed, run
@@ -21,6 +19,9 @@ class ExportFailed(Exception):
 def due(configuration, now):
   """Return when an export that follows one at `now` is late, in seconds since
   1970-01-01 UTC."""
+  # Imported here, as notify below: each gate imports this module, and must
+  # start fast.
+  import croniter
   following = croniter.croniter(configuration.periodicity, now).get_next(float)
   return following + configuration.lateness_margin
 
@@ -150,6 +151,7 @@ def export(configuration):
 
 def main(configuration):
   """Export, then notify every PBS.  Returns the exit status."""
+  from . import notify
   with configuration.store.recording(TASK) as report:
     try:
       generation = export(configuration)

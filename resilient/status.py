@@ -2,11 +2,12 @@
 
 The promises, ``bin/status`` and the page all say what this module says.
 """
+import contextlib
 import os
 import time
 import typing
 
-from . import clone, exporter
+from . import clone, exporter, manifest
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
@@ -52,22 +53,28 @@ def _late(configuration, what, generation, now):
 
 
 def _leader(configuration, now):
-  sealed = from_json(read_json(configuration.state('sealed.json')))
+  generation = from_json(read_json(configuration.state('sealed.json')))
   problems = _failed_run(configuration, exporter.TASK)
   exporting = is_locked(configuration.state('dump.lock'))
   if os.path.exists(configuration.state('exporting')) and not exporting:
     problems.append(Problem(
       'export', 'an export was interrupted: run bin/exporter again'))
-  if sealed:
-    problems += _late(configuration, 'the leader', sealed, now)
-  elif now > exporter.due(configuration, _deployed(configuration)):
-    problems.append(Problem('freshness', 'no export has ever succeeded'))
+  if generation:
+    problems += _late(configuration, 'the leader', generation, now)
+  else:
+    # A new leader has what it took over, until its first export.
+    with contextlib.suppress(manifest.InvalidManifest):
+      generation = manifest.read(configuration.dump_directory).generation
+    since = read_json(
+      configuration.state('leadership.json'), {}).get('since')
+    if now > exporter.due(configuration, since or _deployed(configuration)):
+      problems.append(Problem('freshness', 'no export has ever succeeded here'))
   notified = read_json(configuration.state('notified.json'), {})
   for url, text in sorted(notified.get('failures', {}).items()):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
-  return {'generation': sealed, 'exporting': exporting}, problems
+  return {'generation': generation, 'exporting': exporting}, problems
 
 
 def _clone(configuration, now):

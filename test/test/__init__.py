@@ -67,7 +67,10 @@ _, _TestCase = makeModuleSetUpAndTestCaseClass(
 class ResilientTestCase(_TestCase):
   """A tree of a leader, two clones and two PBS, converged."""
 
-  __partition_reference__ = 'p'
+  # p50, p51...: their ports are not those of a demo, whose numbers are small.
+  __partition_reference__ = 'p5'
+  # Ten at the most, or a name would be that of p5 and two digits.
+  partition_count = 10
   default_partition_reference = convergence.ROOT
   request_instance = True
   NAME = 'data'
