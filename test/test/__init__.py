@@ -1,7 +1,7 @@
 """Stories told on a whole node: real slapgrid, master, sshd, rdiff-backup.
 
 One node serves all of them; each class deploys a tree of its own.  The words
-are in ``tree.py``.
+are in ``node.py`` and ``tree.py``.
 """
 import atexit
 import functools
@@ -20,7 +20,7 @@ from slapos.testing.testcase import makeModuleSetUpAndTestCaseClass  # noqa: E40
 
 from demo import convergence, processes, release  # noqa: E402
 
-from . import tree  # noqa: E402
+from . import node, tree  # noqa: E402
 
 _WORK = pathlib.Path(os.environ.get(
   'RESILIENT_TEST_WORK', release.PROJECT / '.node')).resolve()
@@ -135,6 +135,6 @@ def set_up_module():
   slap.start()
   slap.supply(ResilientTestCase.getSoftwareURL())
   log = pathlib.Path(slap._log_directory, 'software.log')
-  if tree.slapos(slap, 'software', log):
+  if node.slapos(slap, 'software', log):
     raise AssertionError('the software was not built:\n' + '\n'.join(
       log.read_text(errors='replace').splitlines()[-30:]))

@@ -5,7 +5,7 @@ import stat
 import unittest
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
-from .tree import wait_until
+from .node import wait_until
 
 
 class FailureTest(ResilientTestCase):

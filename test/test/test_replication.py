@@ -6,7 +6,7 @@ import psutil
 from demo import convergence
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
-from .tree import fetch
+from .node import fetch
 
 
 class ReplicationTest(ResilientTestCase):

@@ -3,7 +3,7 @@ import unittest
 import urllib.parse
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
-from .tree import fetch
+from .node import fetch
 
 
 class TakeoverTest(ResilientTestCase):

@@ -1,0 +1,181 @@
+"""The words of the stories: a node of a tree, and what can happen to it."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import psutil
+
+# Every wait ends; on a machine that is slow all waits can be made longer.
+_FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
+_DEADLINE = 600
+_ENDED = ('STOPPED', 'EXITED', 'FATAL')
+
+
+def wait_until(condition, seconds, what, diagnosis=lambda: ''):
+  """Wait until condition() is true, and return its value.
+
+  Raises AssertionError that says `what` was waited for, and diagnosis().
+  """
+  end = time.monotonic() + seconds * _FACTOR
+  while True:
+    value = condition()
+    if value:
+      return value
+    if time.monotonic() > end:
+      raise AssertionError('after %d s: no %s\n%s' % (
+        seconds * _FACTOR, what, diagnosis()))
+    time.sleep(0.05)
+
+
+def fetch(url, method='GET', body=None):
+  """Return (status, text) of what `url` answers."""
+  request = urllib.request.Request(
+    url, None if body is None else body.encode(), method=method)
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  try:
+    with opener.open(request, timeout=30) as answer:
+      return answer.status, answer.read().decode()
+  except urllib.error.HTTPError as error:
+    with error:
+      return error.code, error.read().decode()
+
+
+def slapos(slap, command, log):
+  """Run ``slapos node <command>`` on StandaloneSlapOS `slap`, with its output
+  to file `log`; return its exit status."""
+  with open(log, 'wb') as output:
+    return subprocess.run(
+      ['slapos', 'node', command, '--cfg', slap._slapos_config],
+      stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+      timeout=_DEADLINE * _FACTOR).returncode
+
+
+class Node:
+  """A partition, by the title of its instance when it was looked up."""
+
+  def __init__(self, tree, instance):
+    self._tree = tree
+    self.title = instance.title
+    self.partition = instance.partition
+    self.type = instance.type
+    self.parameters = instance.parameters
+    self.path = pathlib.Path(tree.instance_root, instance.partition)
+
+  def __repr__(self):
+    return '%s (%s)' % (self.title, self.partition)
+
+  def run(self, command, *arguments, status=0):
+    """Run bin/`command`; return what it printed.
+
+    Raises AssertionError if it ends with another exit status.
+    """
+    result = subprocess.run(
+      [self.path / 'bin' / command, *arguments], stdin=subprocess.DEVNULL,
+      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+      timeout=300 * _FACTOR)
+    if result.returncode != status:
+      raise AssertionError('%s of %r ended with %d, not %d:\n%s' % (
+        command, self, result.returncode, status, result.stdout))
+    return result.stdout
+
+  def state(self):
+    """Return what bin/status says."""
+    return json.loads(self.run('status', '--json'))
+
+  def problems(self):
+    """Return {topic: text} of what is wrong here."""
+    return {problem['topic']: problem['text']
+            for problem in self.state()['problems']}
+
+  def log(self, name='equeue'):
+    """Return the text of a log."""
+    path = self.path / 'var/log' / (name + '.log')
+    return path.read_text(errors='replace') if path.exists() else ''
+
+  # Services
+
+  def _service(self, supervisor, service):
+    for process in supervisor.getAllProcessInfo():
+      name = process['name'].removesuffix('-on-watch')
+      if process['group'] == self.partition and (
+          name == service or name.startswith(service + '-')):
+        return process
+    raise AssertionError('%r has no service %s' % (self, service))
+
+  def pid(self, service):
+    """Return the process identifier of a service, 0 if it does not run."""
+    with self._tree.supervisor as supervisor:
+      return self._service(supervisor, service)['pid']
+
+  def stop(self, *services):
+    """Stop services, as an operator would."""
+    with self._tree.supervisor as supervisor:
+      for service in services:
+        process = self._service(supervisor, service)
+        if process['statename'] not in _ENDED:
+          supervisor.stopProcess(
+            '%s:%s' % (process['group'], process['name']))
+
+  def start(self, *services):
+    """Start services that were stopped, or killed."""
+    with self._tree.supervisor as supervisor:
+      for service in services:
+        process = self._service(supervisor, service)
+        if process['statename'] in _ENDED:
+          supervisor.startProcess(
+            '%s:%s' % (process['group'], process['name']))
+
+  def kill(self, service, number=signal.SIGKILL):
+    """Send a signal to a service."""
+    pid = self.pid(service)
+    os.kill(pid, number)
+    if number == signal.SIGKILL:
+      wait_until(lambda: self.pid(service) != pid, 10,
+                 'end of %s of %r' % (service, self))
+
+  def processes(self):
+    """Return the processes that work in the partition, by their folder or
+    their command line."""
+    found = []
+    for process in psutil.process_iter():
+      try:
+        if process.cwd().startswith(str(self.path)) or any(
+            str(self.path) + '/' in word for word in process.cmdline()):
+          found.append(process)
+      except psutil.Error:
+        continue
+    return found
+
+  def kill_all(self):
+    """Kill all services at once, and keep them from being started again: a
+    computer that is lost."""
+    with self._tree.supervisor as supervisor:
+      for process in supervisor.getAllProcessInfo():
+        if process['group'] == self.partition and process['pid']:
+          os.kill(process['pid'], signal.SIGKILL)
+      supervisor.stopProcessGroup(self.partition)
+
+  # The payload
+
+  def _record_url(self, key):
+    return self.parameters['url'] + 'records/' + urllib.parse.quote(key)
+
+  def write(self, key, value):
+    """Write a record of the payload; return the status of the answer."""
+    return fetch(self._record_url(key), 'PUT', value)[0]
+
+  def delete(self, key):
+    """Delete a record of the payload; return the status of the answer."""
+    return fetch(self._record_url(key), 'DELETE')[0]
+
+  def records(self):
+    """Return {key: value} of the payload."""
+    status, text = fetch(self.parameters['url'] + 'records')
+    assert status == 200, (status, text)
+    return {record['key']: record['value'] for record in json.loads(text)}
