@@ -9,47 +9,16 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
-import urllib.error
-
-import psutil
-from slapos.slap.standalone import StandaloneSlapOS
 
 from . import checks, convergence, processes
+from .master import MASTER_IP, Slapos
 from .services import Services
 from .show import Failure
 
-# An IPv4 address is only needed for the master; partitions use IPv6.
-MASTER_IP = '127.0.0.1'
-_MASTER_PATIENCE = 60
 _BUILD_DEADLINE = 30 * 60
 _PASS_DEADLINE = 15 * 60
 _STATUS_DEADLINE = 60
 _PARTITION = 'slappart'
-
-
-class _Slapos(StandaloneSlapOS):
-  """As it is, but a master that does not start is an error in time."""
-
-  def _ensureSlapOSAvailable(self):
-    log = os.path.join(self._log_directory, 'slapos-proxy.log')
-    with self.system_supervisor_rpc as supervisor:
-      # One that ended is not started again by the supervisor.
-      if supervisor.getProcessInfo('slapos-proxy')['statename'] in (
-          'STOPPED', 'EXITED', 'FATAL'):
-        supervisor.startProcess('slapos-proxy')
-    end = time.monotonic() + _MASTER_PATIENCE
-    while True:
-      try:
-        if self._isSlapOSAvailable():
-          return
-        reason = 'nobody listens'
-      except (OSError, urllib.error.URLError) as error:
-        reason = str(error)
-      if time.monotonic() > end:
-        raise Failure('the SlapOS master does not answer at %s after %d s (%s)'
-                      % (self._master_url, _MASTER_PATIENCE, reason), log)
-      time.sleep(0.1)
 
 
 class Node:
@@ -132,33 +101,18 @@ class Node:
       {'ipv6': self.ipv6, 'port': self.port}))
     # The supervisor, and all that it starts, inherit it.
     os.environ[processes.MARK] = str(self.folder)
-    self._end_orphans()
+    supervisor = self._supervisor()
+    if supervisor is not None:
+      processes.end_orphans(self.folder, supervisor)
     logging.getLogger('slapos').addHandler(logging.NullHandler())
     logging.getLogger('slapos').propagate = False
     try:
-      self._slapos = _Slapos(
+      self._slapos = Slapos(
         str(self.folder), MASTER_IP, self.port + 1,
         slapos_bin=os.path.join(os.path.dirname(sys.executable), 'slapos'))
     except (OSError, subprocess.CalledProcessError) as error:
       raise Failure('the node does not start: %s' % error,
                     self.folder / 'var/log/supervisord.log') from error
-
-  def _end_orphans(self):
-    """End what a run that was killed left running beside the services."""
-    supervisor = self._supervisor()
-    if supervisor is None:
-      return
-    orphans = {process.pid: process for process in processes.of_node(
-      self.folder)}
-    # What ends while we look is no orphan any more.
-    with contextlib.suppress(psutil.NoSuchProcess):
-      for process in (supervisor, *supervisor.children(recursive=True)):
-        orphans.pop(process.pid, None)
-    for process in list(orphans.values()):
-      with contextlib.suppress(psutil.NoSuchProcess):
-        if 'http.server' in process.cmdline():
-          del orphans[process.pid]
-    processes.end(orphans.values())
 
   def stop(self):
     """End all processes of the node; return how many.  Raises Failure."""

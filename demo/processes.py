@@ -85,6 +85,23 @@ def end_node(node):
                 + describe(of_node(node)))
 
 
+def end_orphans(node, supervisor):
+  """End what a run that was killed left running beside the services.
+
+  node: its folder.  supervisor: the psutil.Process of its first process.
+  """
+  orphans = {process.pid: process for process in of_node(node)}
+  # What ends while we look is no orphan any more.
+  with contextlib.suppress(psutil.NoSuchProcess):
+    for process in (supervisor, *supervisor.children(recursive=True)):
+      orphans.pop(process.pid, None)
+  for process in list(orphans.values()):
+    with contextlib.suppress(psutil.NoSuchProcess):
+      if 'http.server' in process.cmdline():
+        del orphans[process.pid]
+  end(orphans.values())
+
+
 def _last_line(log):
   with open(log, 'rb') as content:
     content.seek(max(0, os.path.getsize(log) - 4096))

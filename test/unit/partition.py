@@ -56,8 +56,8 @@ class Partition:
       'exec %s -a --checksum --delete --exclude /.resilient "%s/" "%s"\n' % (
         RSYNC, self.at('srv/live'), self.dump)))
     self.program('data-importer', (
-      'rm -rf "%s" && exec cp -a "%s" "%s"\n' % (
-        self.at('srv/live'), self.dump, self.at('srv/live'))))
+      'chmod -R u+w "{0}" && rm -rf "{0}" && exec cp -a "{1}" "{0}"\n'.format(
+        self.at('srv/live'), self.dump)))
     self.configure()
 
   def at(self, name):

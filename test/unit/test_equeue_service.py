@@ -138,6 +138,16 @@ class TestService(TestCase):
     self.clone.configure(code='/another/release')
     self.assertEqual(queue.wait(15), 0)
 
+  def test_another_release_of_the_code_goes_on_as_the_same_process(self):
+    queue = self.queue()
+    wait_until(lambda: self.imported() == '1.1', 'generation 1.1 is imported')
+    self.clone.program('equeue', 'echo $$ > %s; exec sleep 600' % (
+      self.path('successor')))
+    self.clone.configure(**{
+      'code': '/another/release', 'services-directory': self.clone.at('bin')})
+    wait_until(lambda: self.lines('successor') == [queue.pid],
+               'the other release runs')
+
   def test_it_gives_signs_of_life(self):
     configuration = self.clone.configuration
     self.assertIn('never started', heartbeat.problem(

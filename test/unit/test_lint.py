@@ -10,7 +10,10 @@ import jinja2
 
 from .partition import BIN, ROOT
 
-_GENERATED = {'__pycache__', '.git', '.node', '.hypothesis', '.ruff_cache'}
+_GENERATED = {
+  '__pycache__', '.git', '.node', '.hypothesis', '.ruff_cache', 'log',
+  # In the copy that an ordinary user gets from root.
+  '.copied', '.pip.conf'}
 _LONGEST_MODULE = 260
 # In a profile: what belongs to another level, another recipe, or nowhere.
 _FORBIDDEN = ('$${', 'XXX', '#!', 'collective.recipe.template', '/bin/bash')

@@ -68,6 +68,14 @@ class TestRun(TestCase):
       self.failure([script], 0.5)
     self.assertFalse(alive(int(self.read('pid'))))
 
+  def test_the_deadline_ends_a_child_that_ignores_what_its_parent_obeys(self):
+    script = self.script('half', (
+      "sh -c 'trap \"\" TERM; echo $$ > %s; while :; do sleep 1; done' &\n"
+      'wait\n' % self.path('pid')))
+    self.failure([script], 0.5)
+    child = int(self.read('pid'))
+    wait_until(lambda: not alive(child), 'the child is gone')
+
   def test_huge_output_neither_blocks_nor_fills_the_memory(self):
     for text in ('yes marker | head -c 2000000',
                  'head -c 20000000 /dev/zero | tr "\\0" x; echo; echo end'):

@@ -46,7 +46,6 @@ class TestContent(TreeCase):
     content = dict.fromkeys(ODD_NAMES, b'1')
     content.update({b'd/' + name: None for name in ODD_NAMES})
     write_tree(live, content)
-    os.chmod(live + b'/d', 0o555)
     with open(live + b'/sparse', 'wb') as output:
       output.truncate(1 << 24)
     self.leader.serve = lambda content: write_tree(live, content)
@@ -57,6 +56,18 @@ class TestContent(TreeCase):
       os.stat(os.path.join(self.clone.dump, 'sparse')).st_blocks, 1000)
     self.archive.restore('1.1', self.path('restored'))
     os.unlink(os.path.join(self.path('restored'), 'sparse'))
+
+  def test_a_read_only_folder_arrives_at_the_second_try_at_the_latest(self):
+    # rdiff-backup, unless run by root, leaves a new one writable the first
+    # time: that is found, and the queue tries again.
+    self.leader.serve({'folder/inner': 'x'})
+    os.chmod(self.leader.at('srv/live/folder'), 0o555)
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    self.assertTrue(self.run_task('pull') or self.run_task('pull'),
+                    self.message())
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertTrue(importer.task(self.clone.configuration))
+    self.assertSame(self.clone.dump, {'folder/inner': 'x'})
 
   def test_an_empty_service_travels(self):
     self.cycle({})

@@ -1,0 +1,92 @@
+"""The runner of the tests: nothing passes that did not run."""
+import re
+import shutil
+import subprocess
+import sys
+
+from .partition import ROOT
+from .support import alive, TestCase, write_tree
+
+_HEAD = 'import os, subprocess, unittest\n\nclass T(unittest.TestCase):\n'
+
+
+class TestRun(TestCase):
+  """test/run, in a project of its own."""
+
+  def run_tests(self, *bodies, tier='unit'):
+    """Run a project whose tests have these bodies, each in a module; return
+    (exit status, what is printed)."""
+    write_tree(self.directory, {
+      'test/__init__.py': '', 'test/unit/__init__.py': '',
+      **{'test/unit/test_%d.py' % number: _HEAD + body
+         for number, body in enumerate(bodies)}})
+    shutil.copy(ROOT / 'test/run', self.path('test', 'run'))
+    result = subprocess.run(
+      [sys.executable, self.path('test', 'run'), 'check', '--tier', tier,
+       '--log', self.path('log')], stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT, encoding='utf-8', check=False, timeout=60)
+    return result.returncode, result.stdout
+
+  def assertSum(self, text, expected):
+    """The last line is `expected`, alone."""
+    self.assertEqual(text.splitlines()[-1], expected, text)
+
+  def test_tests_that_pass_are_counted_over_all_modules(self):
+    status, text = self.run_tests(
+      '  def test_a(self): pass\n  def test_b(self): pass\n',
+      '  def test_c(self): pass\n  def test_d(self): self.skipTest("x")\n')
+    self.assertSum(text, '3 passed, 0 failed, 1 skipped')
+    self.assertEqual(status, 0)
+
+  def test_what_fails_is_shown_and_counted_once_a_test(self):
+    status, text = self.run_tests(
+      '  def test_a(self):\n    for n in 1, 2:\n      with self.subTest(n):\n'
+      '        self.assertEqual(n, "marker")\n  def test_b(self): pass\n'
+      '  def test_c(self): print("printed"); raise KeyError("reason")\n'
+      '  @unittest.expectedFailure\n  def test_d(self): pass\n')
+    self.assertEqual(status, 1)
+    self.assertSum(text, '1 passed, 3 failed')
+    self.assertIn("KeyError: 'reason'", text)
+    self.assertIn("2 != 'marker'", text)
+    log, = re.findall(r'log in (\S+)', text)
+    with open(log, encoding='utf-8') as source:
+      self.assertIn('printed', source.read())
+
+  def test_a_module_that_cannot_be_imported_is_a_failure(self):
+    status, text = self.run_tests(
+      '  import nonsense\n', '  def test_a(self): pass\n')
+    self.assertSum(text, '1 passed, 1 failed')
+    self.assertEqual(status, 1)
+
+  def test_a_set_up_that_fails_is_a_failure(self):
+    status, text = self.run_tests(
+      '  def setUpClass(): raise OSError("marker")\n'
+      '  def test_a(self): pass\n')
+    self.assertSum(text, '0 passed, 1 failed')
+    self.assertIn('marker', text)
+    self.assertEqual(status, 1)
+
+  def test_a_crash_in_the_middle_is_a_failure(self):
+    status, text = self.run_tests(
+      '  def test_a(self): pass\n  def test_b(self): os._exit(0)\n')
+    self.assertSum(text, '1 passed, 1 failed')
+    self.assertEqual(status, 1)
+
+  def test_a_tier_that_ran_nothing_is_a_failure(self):
+    for bodies in ((), ('  pass\n',),
+                   ('  def test_a(self): self.skipTest("x")\n',)):
+      status, text = self.run_tests(*bodies)
+      self.assertIn('it ran nothing', text)
+      self.assertEqual(status, 1)
+
+  def test_a_process_that_is_left_is_ended_named_and_a_failure(self):
+    for options in ('', ', env={}, start_new_session=True'):
+      status, text = self.run_tests(
+        '  def test_a(self):\n    process = subprocess.Popen(["sleep", "601"]%s'
+        ')\n    print("left", process.pid)\n' % options)
+      self.assertSum(text, '1 passed, 1 failed')
+      self.assertIn('sleep 601', text)
+      self.assertEqual(status, 1)
+      with open(self.path('log', 'test-unit.log'), encoding='utf-8') as source:
+        pid, = re.findall(r'left (\d+)', source.read())
+      self.assertFalse(alive(int(pid)))
