@@ -85,6 +85,11 @@ def receiving(configuration):
   """
   with lock(configuration.state('staging.lock'),
             deadline=_STAGING_WAIT) as descriptor:
+    generation, _ = staged(configuration)
+    if generation and _holds(configuration.dump_directory, generation):
+      # A swap was killed after the exchange: what is in the staging area now
+      # is the last imported copy, which must not be written over.
+      _complete_swap(configuration, generation)
     remove(configuration.state('staged.json'))
     staging = configuration.state('staging')
     os.makedirs(staging, mode=0o700, exist_ok=True)
@@ -154,20 +159,28 @@ def swap(configuration):
     if generation is None:
       return
     current = configuration.dump_directory
-    staging = configuration.state('staging')
-    previous = configuration.state('previous')
     os.makedirs(current, mode=0o700, exist_ok=True)
     if not _holds(current, generation):
       # Where this runs again after the exchange, nothing is left to exchange.
       is_newer(generation, verified(configuration)[0])
-      exchange(staging, current)
-    old = verified(configuration)[0]
-    if old and old == imported(configuration)[0] and _holds(staging, old):
-      _remove_tree(previous)
-      os.rename(staging, previous)
-      fsync_directory(configuration.state_directory)
-    _write_record(configuration, 'verified.json', generation)
-    remove(configuration.state('staged.json'))
+      exchange(configuration.state('staging'), current)
+    _complete_swap(configuration, generation)
+
+
+def _complete_swap(configuration, generation):
+  """After the exchange: keep the last imported copy, and note what is current.
+
+  To be called with the lock on the staging area.
+  """
+  staging = configuration.state('staging')
+  previous = configuration.state('previous')
+  old, _ = verified(configuration)
+  if old and old == imported(configuration)[0] and _holds(staging, old):
+    _remove_tree(previous)
+    os.rename(staging, previous)
+    fsync_directory(configuration.state_directory)
+  _write_record(configuration, 'verified.json', generation)
+  remove(configuration.state('staged.json'))
   log.info('generation %s is the current copy', generation.label)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import select
+import sqlite3
 import time
 
 from . import heartbeat
@@ -129,9 +130,16 @@ def _serve(watched, wake):
   configuration = watched.current()
   worker = Worker(configuration, tasks(configuration))
   while not watched.changed:
-    heartbeat.beat(configuration, 'equeue')
-    if worker.run_next():
+    try:
+      heartbeat.beat(configuration, 'equeue')
+      if worker.run_next():
+        continue
+      pause = min(worker.pause(), _LONGEST_PAUSE)
+    except (OSError, sqlite3.Error):
+      # A full disk, most likely: to end would be no remedy, for nobody would
+      # start this again when there is space.
+      log.exception('the state cannot be written; trying again')
+      time.sleep(_LONGEST_PAUSE)
       continue
-    pause = min(worker.pause(), _LONGEST_PAUSE)
     if select.select([wake], [], [], pause)[0]:
       os.read(wake, 1 << 16)

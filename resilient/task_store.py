@@ -145,8 +145,12 @@ class TaskStore:
     started, clock = time.time(), time.monotonic()
     try:
       yield report
-    except BaseException as error:
+    except Exception as error:
       report.failed(str(error) or type(error).__name__)
+      raise
+    except BaseException:
+      # The service is stopped: that is no outcome, and the task is still due.
+      report.success, report.quiet = False, True
       raise
     finally:
       last = self.last_run(task)
