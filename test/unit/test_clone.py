@@ -2,7 +2,7 @@
 import os
 import shutil
 
-from resilient import clone, importer, manifest
+from resilient import clone, durable, importer, manifest
 from resilient.durable import lock
 from resilient.generation import Refused
 
@@ -153,6 +153,16 @@ class TestSwap(CloneCase):
       self.configuration, clone.verified(self.configuration)[0])
     self.assertFalse(os.path.exists(self.previous))
     self.assertEqual(self.complete(self.staging), '1.1')
+
+  def test_a_push_after_a_killed_swap_keeps_the_last_imported_copy(self):
+    self.load(1)
+    self.stage(2)
+    # As a kill right after the exchange leaves it.
+    durable.exchange(self.staging, self.clone.dump)
+    with clone.receiving(self.configuration):
+      self.assertEqual(self.complete(self.clone.dump), '1.2')
+      self.assertEqual(self.complete(self.previous), '1.1')
+    self.assertEqual(self.label(clone.verified), '1.2')
 
   def test_a_failing_importer_keeps_the_previous_copy_over_generations(self):
     self.load(1)

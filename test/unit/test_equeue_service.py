@@ -148,6 +148,22 @@ class TestService(TestCase):
     wait_until(lambda: self.lines('successor') == [queue.pid],
                'the other release runs')
 
+  def test_state_that_cannot_be_read_for_a_while_does_not_end_it(self):
+    log = pathlib.Path(self.path('log'))
+    process = self.start(
+      [*self.clone.command('equeue'), '--log', str(log)], cwd=ROOT)
+    wait_until(lambda: self.imported() == '1.1', 'generation 1.1 is imported')
+    database = self.clone.configuration.store.path
+    os.rename(database, database + '.away')
+    os.mkdir(database)
+    self.clone.configuration.store.wake()
+    wait_until(lambda: 'trying again' in log.read_text(), 'it says so', 30)
+    os.rmdir(database)
+    os.rename(database + '.away', database)
+    self.stage(2)
+    wait_until(lambda: self.imported() == '1.2', 'it goes on', 30)
+    self.assertIsNone(process.poll())
+
   def test_it_gives_signs_of_life(self):
     configuration = self.clone.configuration
     self.assertIn('never started', heartbeat.problem(

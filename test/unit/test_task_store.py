@@ -2,6 +2,7 @@
 import os
 import signal
 
+from resilient.service import Stopped
 from resilient.task_store import TaskStore
 
 from .support import killed_before, TestCase, wait_until
@@ -130,6 +131,11 @@ class TestRuns(TestCase):
         _ = 1 / 0
     run = self.store.last_run('pull')
     self.assertEqual((run.success, run.message), (False, 'division by zero'))
+
+  def test_a_run_that_is_stopped_is_no_outcome(self):
+    with self.assertRaises(Stopped), self.store.recording('a'):
+      raise Stopped
+    self.assertIsNone(self.store.last_run('a'))
 
   def test_a_run_with_nothing_to_do_is_recorded_only_as_a_recovery(self):
     self.run_once('nothing', quiet=True)
