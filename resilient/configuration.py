@@ -30,8 +30,6 @@ _COMMON = {
   'services-directory': (parameter.optional, ''),
   'instance': (parameter.text, _REQUIRED),
   'state-directory': (parameter.path, _REQUIRED),
-  'log-directory': (parameter.path, _REQUIRED),
-  'run-directory': (parameter.path, _REQUIRED),
   'ip': (parameter.text, _REQUIRED),
   'notifier-port': (parameter.port, _REQUIRED),
   # Seconds between two looks of a level-triggered task.

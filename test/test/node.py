@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import signal
+import stat
 import subprocess
 import time
 import urllib.error
@@ -83,6 +84,21 @@ class Node:
       raise AssertionError('%s of %r ended with %d, not %d:\n%s' % (
         command, self, result.returncode, status, result.stdout))
     return result.stdout
+
+  def replace(self, command, script):
+    """Let bin/`command` be a shell script with text `script`; return what puts
+    the old one back, which may be called more than once."""
+    path = self.path / 'bin' / command
+    good, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+
+    def write(content):
+      # As another file, for the old one may be running.
+      path.unlink()
+      path.write_bytes(content)
+      path.chmod(mode)
+
+    write(b'#!/bin/sh\n' + script.encode())
+    return lambda: write(good)
 
   def state(self):
     """Return what bin/status says."""

@@ -1,7 +1,6 @@
 """What goes wrong is seen, harms nothing, and is made good."""
 import os
 import signal
-import stat
 import unittest
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
@@ -100,23 +99,16 @@ class FailureTest(ResilientTestCase):
   def test_exporter_that_fails_is_seen_and_spoils_nothing(self):
     leader = self.tree.leader
     held = self.tree.clone(1).records()
-    program = leader.path / 'bin/data-exporter'
-    good, mode = program.read_bytes(), stat.S_IMODE(program.stat().st_mode)
-
-    def replace(content):
-      program.unlink()
-      program.write_bytes(content)
-      program.chmod(mode)
-
-    replace(b'#!/bin/sh\necho no space for the dump\nexit 3\n')
-    self.addCleanup(replace, good)
+    put_back = leader.replace(
+      'data-exporter', 'echo no space for the dump\nexit 3\n')
+    self.addCleanup(put_back)
     said = leader.run('exporter', status=1)
     self.assertIn('failed with status 3', said)
     self.assertIn('no space for the dump', leader.problems()['export'])
     self.assertIn(('data0', 'promise-export'), self.tree.check_promises())
     self.assertEqual(held, self.tree.clone(1).records())
 
-    replace(good)
+    put_back()
     leader.write('after the failure', 'kept')
     self.tree.back_up()
     self.assertEqual(
@@ -126,16 +118,9 @@ class FailureTest(ResilientTestCase):
   def test_importer_that_fails_leaves_the_service_as_it_was(self):
     clone = self.tree.clone(1)
     held = clone.records()
-    program = clone.path / 'bin/data-importer'
-    good, mode = program.read_bytes(), stat.S_IMODE(program.stat().st_mode)
-
-    def replace(content):
-      program.unlink()
-      program.write_bytes(content)
-      program.chmod(mode)
-
-    replace(b'#!/bin/sh\necho cannot load this\nexit 4\n')
-    self.addCleanup(replace, good)
+    put_back = clone.replace(
+      'data-importer', 'echo cannot load this\nexit 4\n')
+    self.addCleanup(put_back)
     self.tree.leader.write('not loaded', 'yet')
     label = self.tree.export()
     wait_until(lambda: 'import' in clone.problems(), 60, 'problem',
@@ -146,7 +131,7 @@ class FailureTest(ResilientTestCase):
     # What was imported last is still there, whole.
     self.assertTrue((clone.path / 'srv/resilient/previous').is_dir())
 
-    replace(good)
+    put_back()
     self.tree.wait_for_clones(label, clone, seconds=120)
     self.assertEqual('yet', clone.records().get('not loaded'))
 

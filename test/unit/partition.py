@@ -38,7 +38,6 @@ class Partition:
       'role': role, 'instance': role + '-instance', 'name': 'data',
       'ip': '::1', 'notifier-port': 1, 'check-interval': 1,
       'state-directory': self.at('srv/resilient'),
-      'log-directory': self.at('var/log'), 'run-directory': self.at('var/run'),
       'dump-directory': self.dump, 'rdiff-backup': RDIFF_BACKUP,
       'rsync': RSYNC, 'lock-deadline': 1, 'notification-deadline': 2,
       'exporter': self.at('bin/data-exporter'),
