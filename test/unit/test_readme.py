@@ -1,0 +1,67 @@
+"""What README.rst says is so."""
+import re
+import unittest
+
+from .partition import ROOT
+
+TEXT = (ROOT / 'README.rst').read_text('utf-8')
+
+
+def section(title):
+  """Return the text below a title of README.rst."""
+  start = TEXT.index('\n%s\n%s\n' % (title, '=' * len(title)))
+  return re.split(r'\n[^\n]+\n=+\n', TEXT[start + 2 * len(title) + 3:])[0]
+
+
+class ReadmeTest(unittest.TestCase):
+  """Each test is one of its claims."""
+
+  def test_what_the_layout_names_exists(self):
+    names = re.findall(
+      r'^  (?! )(\S+(?:  ?\S+/?)*)', section('Layout'), re.MULTILINE)
+    paths = [path for name in names for path in name.split()
+             if re.search(r'[./]', path)]
+    self.assertGreater(len(paths), 20)
+    self.assertEqual(
+      [], [path for path in paths if not (ROOT / path).exists()])
+
+  def test_the_layout_names_what_is_at_the_top(self):
+    layout = section('Layout')
+    kept = {'README.rst', 'CHANGES.rst', 'TODO.rst', 'Makefile', 'ruff.toml'}
+    self.assertEqual([], [
+      path.name for path in ROOT.iterdir()
+      if not path.name.startswith(('.', '__')) and path.name not in kept
+      and not re.search(r'(^|\s)%s/?' % re.escape(path.name), layout)])
+
+  def test_each_target_of_make_exists(self):
+    makefile = (ROOT / 'Makefile').read_text()
+    targets = set(re.findall(r'(?:``|  )make ([a-z]+)', TEXT))
+    self.assertLessEqual({'demo', 'test', 'check', 'stop'}, targets)
+    for target in targets:
+      self.assertRegex(makefile, r'(?m)^%s:' % target)
+
+  def test_each_command_of_a_partition_is_installed_by_a_profile(self):
+    profiles = ''.join(
+      path.read_text() for path in ROOT.glob('*.cfg.in'))
+    commands = re.findall(r'^``bin/(\S+)``', section('In a partition'),
+                          re.MULTILINE)
+    self.assertIn('takeover', commands)
+    for command in commands:
+      self.assertIn('wrapper-path = ${rootdirectory:bin}/%s\n' % command,
+                    profiles)
+
+  def test_the_ports_are_as_it_says(self):
+    base = (ROOT / 'resilient-base.cfg.in').read_text()
+    self.assertIn('22000 + 10 ×', TEXT)
+    self.assertIn("str(22000 + int(number.group() or 0) % 1000 * 10)", base)
+
+  def test_its_root_template_is_the_one_of_the_payload(self):
+    template = (ROOT / 'payload/instance-resilient.cfg.in').read_text()
+    for line in ("import 'parts' as parts",
+                 "import 'replicated' as replicated with context"):
+      self.assertIn(line, TEXT)
+      self.assertIn(line, template)
+
+
+if __name__ == '__main__':
+  unittest.main()
