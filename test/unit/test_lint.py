@@ -24,7 +24,8 @@ def sources():
   found = []
   for folder, names, files in os.walk(ROOT):
     names[:] = sorted(set(names) - _GENERATED)
-    found += [pathlib.Path(folder, name) for name in files
+    found += [pathlib.Path(folder, name)
+              for name in sorted(set(files) - _GENERATED)
               if not name.startswith('.coverage')]
   return [path for path in found if b'\0' not in path.read_bytes()[:4096]]
 
