@@ -1,11 +1,14 @@
 """The words of the stories: a tree of nodes, and its backups."""
 import os
 import pathlib
+import re
 import time
 
 from demo import convergence
 
 from .node import Node, slapos, wait_until
+
+_TRACEBACK = re.compile(r'^Traceback \(most recent call last\):', re.MULTILINE)
 
 
 class Tree:
@@ -136,11 +139,11 @@ class Tree:
     root = pathlib.Path(self.instance_root)
     # The services' own logs, and what supervisor got of them.
     for path in [*root.glob('*/var/log/*.log'), *root.glob('*/.*_*.log')]:
-      text = path.read_text(errors='replace')
-      for position in range(text.count('Traceback (most recent call last)')):
+      # Those of our own begin a line; what other programs print does not.
+      parts = _TRACEBACK.split(path.read_text(errors='replace'))
+      for position, part in enumerate(parts[1:]):
         if (path, position) not in self._seen_tracebacks:
           self._seen_tracebacks.add((path, position))
-          part = text.split('Traceback (most recent call last)')[position + 1]
           found.append('%s: %s' % (path, part[:1500]))
     return found
 
