@@ -13,9 +13,9 @@ _HEAD = 'import os, subprocess, unittest\n\nclass T(unittest.TestCase):\n'
 class TestRun(TestCase):
   """test/run, in a project of its own."""
 
-  def run_tests(self, *bodies, tier='unit'):
-    """Run a project whose tests have these bodies, each in a module; return
-    (exit status, what is printed)."""
+  def run_tests(self, *bodies, tier='unit', only=''):
+    """Run a project whose tests have these bodies, each in a module, which has
+    a number in its name; return (exit status, what is printed)."""
     write_tree(self.directory, {
       'test/__init__.py': '', 'test/unit/__init__.py': '',
       **{'test/unit/test_%d.py' % number: _HEAD + body
@@ -23,7 +23,7 @@ class TestRun(TestCase):
     shutil.copy(ROOT / 'test/run', self.path('test', 'run'))
     result = subprocess.run(
       [sys.executable, self.path('test', 'run'), 'check', '--tier', tier,
-       '--log', self.path('log')], stdout=subprocess.PIPE,
+       '--only', only, '--log', self.path('log')], stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT, encoding='utf-8', check=False, timeout=60)
     return result.returncode, result.stdout
 
@@ -78,6 +78,14 @@ class TestRun(TestCase):
       status, text = self.run_tests(*bodies)
       self.assertIn('it ran nothing', text)
       self.assertEqual(status, 1)
+
+  def test_the_modules_that_are_asked_for_run_alone(self):
+    bodies = ('  def test_a(self): raise KeyError\n',
+              '  def test_b(self): pass\n')
+    status, text = self.run_tests(*bodies, only='1')
+    self.assertSum(text, '1 passed, 0 failed')
+    self.assertEqual(status, 0)
+    self.assertIn('it ran nothing', self.run_tests(*bodies, only='2')[1])
 
   def test_a_process_that_is_left_is_ended_named_and_a_failure(self):
     for options in ('', ', env={}, start_new_session=True'):
