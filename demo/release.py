@@ -22,26 +22,32 @@ PINS = 'buildout.hash.cfg'
 _PATIENCE = 15
 
 
-def pins(project=PROJECT):
-  """Return {path: md5} of what the project's buildout.hash.cfg pins."""
+def pins(folder=PROJECT):
+  """Return {path: md5} of what the folder's buildout.hash.cfg pins."""
   parser = configparser.ConfigParser(interpolation=None)
-  parser.read_string((project / PINS).read_text())
+  parser.read_string((folder / PINS).read_text())
   return {
     section.get('_update_hash_filename_') or section['filename']:
     section['md5sum'] for name, section in parser.items()
     if name != parser.default_section}
 
 
-def content(project=PROJECT):
+def content(project=PROJECT, folders=()):
   """Return {path: bytes} of the files that a release is made of.
 
+  folders: names of folders of the project with releases that extend it.
   Raises Failure if one is missing, or is not what is pinned.
   """
-  paths = {path.name for path in project.glob('*.cfg')}
-  paths |= {str(path.relative_to(project))
-            for path in project.glob('component/**/*')
-            if path.is_file() and '__pycache__' not in path.parts}
-  pinned = pins(project)
+  paths = {str(path.relative_to(project))
+           for path in project.glob('component/**/*')
+           if path.is_file() and '__pycache__' not in path.parts}
+  pinned = {}
+  for folder in (project, *map(project.joinpath, folders)):
+    paths |= {str(path.relative_to(project)) for path in (
+      *folder.glob('*.cfg'), *folder.glob('*.json'))}
+    pinned.update({
+      str((folder / path).relative_to(project)): md5
+      for path, md5 in pins(folder).items()})
   files = {}
   for path in sorted(paths | pinned.keys()):
     try:

@@ -26,6 +26,8 @@ _WORK = pathlib.Path(os.environ.get(
   'RESILIENT_TEST_WORK', release.PROJECT / '.node')).resolve()
 _BASE = _WORK / 't'
 _LIMIT_OF_PASSES = 12
+# The folders with other releases that extend the stack.
+_FOLDERS = ()
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -46,7 +48,7 @@ def _serve(directory):
   return 'http://[::1]:%d' % server.server_port
 
 
-def _software_url():
+def _release_url():
   # Every process of the node inherits the mark, so that none outlives us, and
   # what an interrupted run left does not disturb.
   os.environ[processes.MARK] = str(_BASE)
@@ -55,13 +57,14 @@ def _software_url():
   shutil.rmtree(_BASE, ignore_errors=True)
   releases = _BASE / 'release'
   releases.mkdir(parents=True)
-  name = release.write(release.content(), releases)
-  return '%s/%s/software.cfg' % (_serve(releases), name)
+  name = release.write(release.content(folders=_FOLDERS), releases)
+  return '%s/%s/' % (_serve(releases), name)
 
 
+_RELEASE_URL = _release_url()
 _, _TestCase = makeModuleSetUpAndTestCaseClass(
-  _software_url(), base_directory=str(_BASE), software_id='resilient',
-  skip_software_check=True)
+  _RELEASE_URL + 'software.cfg', base_directory=str(_BASE),
+  software_id='resilient', skip_software_check=True)
 
 
 class ResilientTestCase(_TestCase):
@@ -73,11 +76,20 @@ class ResilientTestCase(_TestCase):
   partition_count = 10
   default_partition_reference = convergence.ROOT
   request_instance = True
+  # The software, relative to the project.
+  SOFTWARE = 'software.cfg'
   NAME = 'data'
   NUMBER = 3
+  # What the root publishes beside the stack's own.
+  PUBLISHED = ('url',)
 
   # How many passes did something until the tree was converged.
   working_passes = 0
+
+  @classmethod
+  def getSoftwareURL(cls):
+    """Return the URL of the software."""
+    return _RELEASE_URL + cls.SOFTWARE
 
   @classmethod
   def getInstanceParameterDict(cls):
@@ -88,7 +100,7 @@ class ResilientTestCase(_TestCase):
   @classmethod
   def waitForInstance(cls):
     """Run passes until one finds nothing to do."""
-    cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER)
+    cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER, cls.PUBLISHED)
     cls.working_passes = cls.converge()
 
   @classmethod
@@ -130,8 +142,10 @@ class ResilientTestCase(_TestCase):
 
 
 @functools.cache
-def set_up_module():
-  """Build the software, once for all modules.  Raises AssertionError.
+def build(software):
+  """Build `software`, a path relative to the project; once for all modules.
+
+  Raises AssertionError.
 
   As slapos.testing does it, but without its polling, which triples the time,
   and without its bill of materials: nxdbom looks for eggs, and the packages of
@@ -139,8 +153,13 @@ def set_up_module():
   """
   slap = ResilientTestCase.slap
   slap.start()
-  slap.supply(ResilientTestCase.getSoftwareURL())
+  slap.supply(_RELEASE_URL + software)
   log = pathlib.Path(slap._log_directory, 'software.log')
   if node.slapos(slap, 'software', log):
-    raise AssertionError('the software was not built:\n' + '\n'.join(
+    raise AssertionError('%s was not built:\n' % software + '\n'.join(
       log.read_text(errors='replace').splitlines()[-30:]))
+
+
+def set_up_module():
+  """Build the stack's own release."""
+  build(ResilientTestCase.SOFTWARE)

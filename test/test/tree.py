@@ -12,12 +12,16 @@ _TRACEBACK = re.compile(r'^Traceback \(most recent call last\):', re.MULTILINE)
 
 
 class Tree:
-  """The instances of one replicated service on a StandaloneSlapOS."""
+  """The instances of one replicated service on a StandaloneSlapOS.
 
-  def __init__(self, slap, name, number):
+  published: what the root publishes beside the stack's own.
+  """
+
+  def __init__(self, slap, name, number, published=()):
     self._slap = slap
     self.name = name
     self.number = number
+    self.published = published
     self.instance_root = slap._instance_root
     self._database = slap._proxy_database
     self._passes = 0
@@ -37,7 +41,8 @@ class Tree:
     return convergence.outcome(
       status, time.monotonic() - started, log,
       convergence.missing(
-        self._database, self.instance_root, self.name, self.number))
+        self._database, self.instance_root, self.name, self.number,
+        self.published))
 
   def check_promises(self):
     """Look at every promise now; return {(title, promise): what it says} of

@@ -29,6 +29,21 @@ class TestRelease(TestCase):
       'buildout.hash.cfg', 'component/a/buildout.cfg', 'part.in',
       'software.cfg'])
 
+  def test_a_folder_with_a_release_that_extends_it_belongs_to_it_if_named(self):
+    self.write('other/software.cfg', 'extends = ../software.cfg')
+    self.write('other/software.cfg.json', '{}')
+    self.write('other/part.in', 'hello')
+    self.write('other/buildout.hash.cfg',
+               self.PIN % '5d41402abc4b2a76b9719d911017c592')
+    without = release.content(self.folder)
+    self.assertEqual(
+      sorted(release.content(self.folder, ['other']).keys() - without.keys()),
+      ['other/buildout.hash.cfg', 'other/part.in', 'other/software.cfg',
+       'other/software.cfg.json'])
+    self.write('other/part.in', 'changed')
+    with self.assertRaisesRegex(Failure, 'other/part.in is not what .*'):
+      release.content(self.folder, ['other'])
+
   def test_every_change_is_another_revision(self):
     files = release.content(self.folder)
     revision = release.revision(files)
