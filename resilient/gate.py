@@ -12,6 +12,7 @@ import shlex
 import sys
 
 from . import clone, exporter
+from .confine import confine
 from .durable import lock, LockTimeout
 from .generation import from_json, Refused
 
@@ -32,9 +33,13 @@ def _say(value):
   sys.stdout.flush()
 
 
-def _become(command, inherited):
-  """Replace this process, which keeps holding the lock `inherited`."""
+def _become(command, inherited, *writable):
+  """Replace this process, which keeps holding the lock `inherited`, by one that
+  changes no file outside of the directories `writable`."""
   os.set_inheritable(inherited, True)
+  if not confine(*writable):
+    log.info('this kernel has no Landlock: %s is not confined',
+             os.path.basename(command[0]))
   os.execv(command[0], command)
 
 
@@ -97,8 +102,9 @@ def clone_gate(configuration, request):
   else:
     options = _rsync_options(request)
     with clone.receiving(configuration) as descriptor:
-      _become([configuration.rsync, '--server', *options, '.',
-               configuration.state('staging') + '/'], descriptor)
+      staging = configuration.state('staging')
+      _become([configuration.rsync, '--server', *options, '.', staging + '/'],
+              descriptor, staging)
 
 
 def main(configuration):

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 
@@ -38,7 +39,8 @@ class Partition:
       'role': role, 'instance': role + '-instance', 'name': 'data',
       'ip': '::1', 'notifier-port': 1, 'check-interval': 1,
       'state-directory': self.at('srv/resilient'),
-      'dump-directory': self.dump, 'rdiff-backup': RDIFF_BACKUP,
+      'dump-directory': self.dump,
+      'rdiff-backup': self.at('bin/rdiff-backup'),
       'rsync': RSYNC, 'lock-deadline': 1, 'notification-deadline': 2,
       'exporter': self.at('bin/data-exporter'),
       'importer': self.at('bin/data-importer'),
@@ -50,6 +52,9 @@ class Partition:
       'ssh': shutil.which('ssh') or '/usr/bin/ssh',
       'ssh-private-key': self.at('etc/key'),
     }, **options}
+    self.program('rdiff-backup', (
+      'PYTHONPATH=%s exec %s -m resilient.safe_rdiff_backup "$@"\n' % (
+        shlex.quote(str(ROOT)), shlex.quote(sys.executable))))
     # What the service holds, and how it is dumped and loaded.
     self.program('data-exporter', (
       'exec %s -a --checksum --delete --exclude /.resilient "%s/" "%s"\n' % (

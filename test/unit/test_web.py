@@ -1,0 +1,203 @@
+"""The server of the services, and clients that are slow, many, or broken."""
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import unittest.mock
+
+from resilient import certificate, web
+
+from .partition import ROOT
+from .support import TestCase, wait_until
+from .web_support import Served
+
+
+def echo(environ, start_response):
+  """Answer with what was asked: a WSGI application."""
+  body = environ['wsgi.input'].read()
+  start_response('200 OK', [('Content-Type', 'text/plain')])
+  return [b'%s %s %d %s' % (
+    environ['REQUEST_METHOD'].encode(), environ['PATH_INFO'].encode('latin-1'),
+    len(body), environ['REMOTE_ADDR'].encode())]
+
+
+class TestServer(TestCase):
+  """web.Server"""
+
+  def setUp(self):
+    super().setUp()
+    self.served = Served(self, echo)
+
+  def hold(self, number, data=b'POST / HTTP/1.1\r\nHost: x\r\n'):
+    """Open connections that never end their request."""
+    for _ in range(number):
+      client = socket.create_connection(('127.0.0.1', self.served.port), 10)
+      self.addCleanup(client.close)
+      with contextlib.suppress(OSError):
+        client.sendall(data)
+
+  def test_it_answers(self):
+    self.assertEqual(self.served.ask('POST', '/a', b'body')[:2],
+                     (200, b'POST /a 4 127.0.0.1'))
+
+  def test_a_connection_is_one_request(self):
+    said = self.served.raw(b'GET /1 HTTP/1.1\r\nHost: x\r\n\r\n'
+                           b'GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
+    self.assertIn(b'GET /1', said)
+    self.assertNotIn(b'GET /2', said)
+
+  def test_what_is_large_is_refused(self):
+    for data in (b'GET /' + b'x' * 20_000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
+                 b'GET / HTTP/1.1\r\n' + b'X: y\r\n' * 5_000 + b'\r\n',
+                 b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n'
+                 + b'x' * 70_000,
+                 b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9%s\r\n\r\n'
+                 % (b'9' * 50),
+                 b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked'
+                 b'\r\n\r\n' + b'4000\r\n%s\r\n' % (b'x' * 0x4000) * 5):
+      self.assertNotIn(b' 200 ', self.served.raw(data)[:20])
+    self.assertEqual(self.served.ask('GET', '/')[0], 200)
+
+  def test_slow_clients_neither_stop_others_nor_stay(self):
+    with unittest.mock.patch.multiple(
+        web, _CONNECTIONS=40, _CONNECTIONS_OF_ONE=20):
+      self.hold(60)
+      for number in range(10):
+        self.assertEqual(self.served.ask('GET', '/%d' % number)[0], 200)
+      self.assertLessEqual(len(self.served.server._server._clients), 20)
+
+  def test_a_slow_request_has_an_end(self):
+    with unittest.mock.patch.object(web, '_PATIENCE', 0.3):
+      served = Served(self, echo)
+    for start in (b'', b'GET / HT', b'POST / HTTP/1.1\r\nHost: x\r\n'
+                  b'Content-Length: 5\r\n\r\n12'):
+      with socket.create_connection(('127.0.0.1', served.port), 10) as client:
+        client.sendall(start)
+        self.assertNotIn(b' 200 ', client.recv(1000))
+
+  def test_who_is_being_answered_is_not_sent_away_for_those_who_come(self):
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(environ, start_response):
+      entered.set()
+      leave.wait(20)
+      return echo(environ, start_response)
+
+    self.served = Served(self, slow)
+    answers = []
+    with unittest.mock.patch.object(web, '_CONNECTIONS_OF_ONE', 5), self.thread(
+        lambda: answers.append(self.served.ask('GET', '/takeover')[0])):
+      self.assertTrue(entered.wait(10))
+      self.hold(20)
+      leave.set()
+    self.assertEqual(answers, [200])
+
+  def test_thousands_of_requests_leave_nothing_behind(self):
+    process = self.start(
+      [sys.executable, '-c', 'import sys\nsys.path.insert(0, %r)\n'
+       'from test.unit import support\n'
+       'from test.unit.test_web import echo\nfrom resilient import web\n'
+       'web.serve(echo, "127.0.0.1", int(sys.argv[1]), lambda: False)'
+       % str(ROOT), str(_free_port(self))], stdout=subprocess.DEVNULL)
+    self.served.port = self.port
+    wait_until(self._answers, 'the server answers')
+
+    def memory():
+      with open('/proc/%d/statm' % process.pid, encoding='ascii') as source:
+        return int(source.read().split()[1]) * 4096
+
+    def flood(number, size):
+      for _ in range(number):
+        with contextlib.suppress(OSError):
+          self.served.raw(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d'
+                          b'\r\n\r\n' % size + b'x' * size)
+
+    flood(100, 60_000)
+    before = memory()
+    for _ in range(2):
+      threads = [threading.Thread(target=flood, args=(125, 60_000))
+                 for _ in range(8)]
+      for thread in threads:
+        thread.start()
+      for thread in threads:
+        thread.join()
+    self.hold(300)
+    self.assertTrue(self._answers())
+    # Thousands of bodies are 120 MB, the connections' buffers a few.
+    self.assertLess(memory() - before, 40 << 20)
+    process.send_signal(signal.SIGTERM)
+    self.assertEqual(process.wait(20), 0)
+
+  def _answers(self):
+    try:
+      return self.served.ask('GET', '/')[0] == 200
+    except OSError:
+      return False
+
+
+def _free_port(test):
+  with socket.create_server(('127.0.0.1', 0)) as server:
+    test.port = server.getsockname()[1]
+  return test.port
+
+
+class TestTls(TestCase):
+  """HTTPS, with real clients."""
+
+  def setUp(self):
+    super().setUp()
+    self.pem = self.path('page.pem')
+    self.fingerprint = certificate.ensure(self.pem, '127.0.0.1')
+    self.served = Served(self, echo, self.pem)
+
+  def test_a_client_that_trusts_the_certificate_is_answered(self):
+    self.assertEqual(self.served.ask('GET', '/x')[:2],
+                     (200, b'GET /x 0 127.0.0.1'))
+
+  def test_curl_and_openssl_see_the_certificate_that_is_published(self):
+    result = subprocess.run(
+      ['openssl', 's_client', '-connect', self.served.netloc],
+      stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    shown = subprocess.run(
+      ['openssl', 'x509', '-noout', '-fingerprint', '-sha256'],
+      input=result.stdout, capture_output=True, timeout=30, check=True)
+    self.assertIn(self.fingerprint, shown.stdout.decode())
+
+  def test_one_that_trusts_others_alone_is_warned(self):
+    self.served.certificate = None
+    context = ssl.create_default_context()
+    with socket.create_connection(
+        (self.served.host, self.served.port), 10) as client:
+      with self.assertRaises(ssl.SSLCertVerificationError):
+        context.wrap_socket(client, server_hostname='127.0.0.1')
+
+  def test_a_renewed_certificate_serves_the_next_connection(self):
+    os.unlink(self.pem)
+    certificate.ensure(self.pem, '127.0.0.1')
+    with self.assertRaises(ssl.SSLError):
+      self.served.ask('GET', '/')
+    self.served.tls.refresh()
+    self.assertEqual(self.served.ask('GET', '/')[0], 200)
+
+  def test_old_protocols_and_plain_text_are_refused(self):
+    self.assertNotIn(b' 200 ', self.served.raw(b'GET / HTTP/1.0\r\n\r\n'))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers('ALL:@SECLEVEL=0')
+    with contextlib.suppress(ValueError):
+      context.minimum_version = ssl.TLSVersion.TLSv1
+      context.maximum_version = ssl.TLSVersion.TLSv1_1
+      with socket.create_connection(
+          (self.served.host, self.served.port), 10) as client:
+        with self.assertRaises((ssl.SSLError, OSError)):
+          context.wrap_socket(client)
+
+  def test_handshakes_that_do_not_end_stop_nobody(self):
+    for _ in range(50):
+      client = socket.create_connection(('127.0.0.1', self.served.port), 10)
+      self.addCleanup(client.close)
+    self.assertEqual(self.served.ask('GET', '/')[0], 200)

@@ -1,0 +1,77 @@
+"""A service's application behind its real server, in a thread."""
+import asyncio
+import http.client
+import socket
+import ssl
+import threading
+
+from resilient import web
+
+from .support import wait_until
+
+
+class Served:
+  """WSGI `application` at ``127.0.0.1``, `port`, while `test` runs.
+
+  certificate: file for HTTPS.
+  """
+
+  host = '127.0.0.1'
+
+  def __init__(self, test, application, certificate=None):
+    self.certificate = certificate
+    self.tls = web.Tls(certificate) if certificate else None
+    self._application = application
+    self._loop = asyncio.new_event_loop()
+    self._ended = asyncio.Event()
+    self.port = None
+    thread = threading.Thread(
+      target=self._loop.run_until_complete, args=(self._run(),))
+    thread.start()
+    test.addCleanup(self._loop.close)
+    test.addCleanup(thread.join)
+    test.addCleanup(self._loop.call_soon_threadsafe, self._ended.set)
+    wait_until(lambda: self.port, 'the server listens')
+
+  async def _run(self):
+    self.server = web.Server(self._application, self.host, 0, self.tls)
+    self.port = self.server.port
+    await self._ended.wait()
+    await self.server.close()
+
+  @property
+  def netloc(self):
+    """Where it is, as in an URL."""
+    return '%s:%d' % (self.host, self.port)
+
+  def connection(self):
+    """Return a new http.client connection, which trusts the certificate."""
+    if not self.certificate:
+      return http.client.HTTPConnection(self.host, self.port, timeout=15)
+    context = ssl.create_default_context(cafile=self.certificate)
+    return http.client.HTTPSConnection(
+      self.host, self.port, timeout=15, context=context)
+
+  def ask(self, method, path, body=None, headers=()):
+    """Return (status, body, headers) of the answer.  Raises OSError,
+    http.client.HTTPException."""
+    connection = self.connection()
+    try:
+      connection.request(method, path, body, dict(headers))
+      answer = connection.getresponse()
+      return answer.status, answer.read(), answer.headers
+    finally:
+      connection.close()
+
+  def raw(self, data, patience=15):
+    """Send bytes, and return all bytes of the answer."""
+    with socket.create_connection((self.host, self.port), patience) as client:
+      client.sendall(data)
+      client.shutdown(socket.SHUT_WR)
+      found = b''
+      try:
+        while part := client.recv(65536):
+          found += part
+      except ConnectionResetError:
+        pass
+      return found
