@@ -41,6 +41,15 @@ def _parser():
   restore.add_argument('name')
   restore.add_argument('--generation')
   restore.add_argument('--to')
+  secret = commands.add_parser('secret', help=(
+    'keep the secret in standard input, or one that is made if that is empty,'
+    ' and print the token of the feeds'))
+  secret.add_argument('path')
+  certificate = commands.add_parser(
+    'certificate', help='make a certificate, or keep it, and print its'
+    ' fingerprint')
+  certificate.add_argument('path')
+  certificate.add_argument('--address', required=True)
   key = commands.add_parser('key', help='make an ssh key and print it')
   key.add_argument('path')
   key.add_argument('--comment', default='')
@@ -62,8 +71,8 @@ def _start_logging(command, path):
     level=logging.INFO, handlers=handlers, force=True,
     format='%(asctime)s %(levelname)-7s %(name)s %(message)s')
   logging.Formatter.converter = time.gmtime
-  # waitress reports every client that hangs up.
-  logging.getLogger('waitress.queue').setLevel(logging.ERROR)
+  # Tornado reports every client that is broken.
+  logging.getLogger('tornado').setLevel(logging.ERROR)
 
 
 def _print_status(configuration, as_json):
@@ -81,11 +90,30 @@ def _print_status(configuration, as_json):
   return 0
 
 
-def _dispatch(arguments):
+def _make(arguments):
+  """Make what an instance needs before it has a configuration, and print what
+  others may know of it.  Raises ValueError."""
   if arguments.command == 'key':
     from . import keys
     print(keys.ensure(
       arguments.path, arguments.comment, arguments.ssh_keygen))
+  elif arguments.command == 'certificate':
+    from . import certificate
+    print(certificate.ensure(arguments.path, arguments.address))
+  else:
+    from . import authentication
+    # Not an argument: those are seen by everybody on the computer.
+    authentication.ensure_secret(arguments.path, sys.stdin.read().strip())
+    print(authentication.token(arguments.path, authentication.FEEDS))
+
+
+def _dispatch(arguments):
+  if arguments.command in ('key', 'secret', 'certificate'):
+    try:
+      _make(arguments)
+    except ValueError as error:
+      sys.stderr.write('%s: %s\n' % (arguments.command, error))
+      return 1
     return 0
   configuration = configuration_module.load(arguments.configuration)
   if arguments.command == 'request':

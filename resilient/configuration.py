@@ -32,6 +32,8 @@ _COMMON = {
   'state-directory': (parameter.path, _REQUIRED),
   'ip': (parameter.text, _REQUIRED),
   'notifier-port': (parameter.port, _REQUIRED),
+  # The secret of the tree, or of this instance: authentication.py.
+  'secret-file': (parameter.path, _REQUIRED),
   # Seconds between two looks of a level-triggered task.
   'check-interval': (parameter.seconds, 60),
   # Seconds that a new partition may be without any backup.
@@ -64,6 +66,8 @@ _ROLES = {
     'takeover-port': (parameter.port, _REQUIRED),
     'takeover-triggered': (parameter.path, _REQUIRED),
     'takeover-password-file': (parameter.path, _REQUIRED),
+    # Key and certificate of the takeover page; none is plain HTTP.
+    'takeover-certificate': (parameter.optional, ''),
     'server-url': (parameter.text, _REQUIRED),
     'key-file': (parameter.optional, ''),
     'cert-file': (parameter.optional, ''),

@@ -1,15 +1,16 @@
 """Service ``notifier``: takes hints, serves feeds and the partition's status.
 
 A hint changes one thing: the tasks of this partition look now.  What they find
-they ask their peers themselves.
+they ask their peers themselves.  door.py says who may ask what.
 """
 import logging
 
 import flask
-import waitress
 
-from . import exporter, feed, service
+from . import exporter, feed, service, web
+from .authentication import FEEDS, STATUS
 from .configuration import Watched
+from .door import Door, harden
 from .durable import lock
 from .status import status
 from .tasks import tasks
@@ -17,8 +18,6 @@ from .tasks import tasks
 log = logging.getLogger('resilient.notifier')
 
 _LARGEST_BODY = 64 << 10
-_THREADS = 4
-_CONNECTIONS = 50
 
 
 def _feeds(configuration):
@@ -34,24 +33,33 @@ def application(current):
   current: returns the Configuration as it is at the moment.
   """
   app = flask.Flask(__name__)
-  app.config['MAX_CONTENT_LENGTH'] = _LARGEST_BODY
+  harden(app, _LARGEST_BODY)
+  door = Door(current)
 
-  @app.post('/notify')
-  def notify():  # pylint: disable=unused-variable
-    # What it says does not matter, but how much it says does.
-    flask.request.get_data()
+  def look():
     configuration = current()
     for task in tasks(configuration).values():
       if task.timed:
         configuration.store.request(task.name)
+
+  @app.get('/')
+  def root():  # pylint: disable=unused-variable
     return '', 204
 
-  @app.get('/get/')
-  def list_feeds():  # pylint: disable=unused-variable
-    return flask.jsonify({'feeds': _feeds(current())})
+  @app.post('/notify')
+  def notify():  # pylint: disable=unused-variable
+    return door.hint(look)
 
-  @app.get('/get/<name>')
-  def get(name):  # pylint: disable=unused-variable
+  @app.get('/get/<token>/')
+  def list_feeds(token):  # pylint: disable=unused-variable
+    return door.refusal(FEEDS, token) or flask.jsonify(
+      {'feeds': _feeds(current())})
+
+  @app.get('/get/<token>/<name>')
+  def get(token, name):  # pylint: disable=unused-variable
+    refusal = door.refusal(FEEDS, token)
+    if refusal:
+      return refusal
     configuration = current()
     if name not in _feeds(configuration):
       return 'there is no feed of this name\n', 404
@@ -60,9 +68,9 @@ def application(current):
                 configuration.store.runs(name)),
       content_type='application/atom+xml; charset=utf-8')
 
-  @app.get('/status')
-  def get_status():  # pylint: disable=unused-variable
-    return flask.jsonify(status(current()))
+  @app.get('/status/<token>')
+  def get_status(token):  # pylint: disable=unused-variable
+    return door.refusal(STATUS, token) or flask.jsonify(status(current()))
 
   return app
 
@@ -74,14 +82,10 @@ def main(configuration):
   # The promise looks whether the lock is held: by the service itself, not by
   # another partition that happens to use the port.
   with lock(configuration.state('notifier.lock'), deadline=10):
-    server = waitress.create_server(
-      application(watched.current), host=configuration.ip,
-      port=configuration.notifier_port, threads=_THREADS,
-      connection_limit=_CONNECTIONS, max_request_body_size=_LARGEST_BODY,
-      channel_timeout=30, ident=None)
-    log.info('serving at [%s]:%d', configuration.ip,
-             configuration.notifier_port)
-    service.serve(server, watched, configuration.code)
+    web.serve(
+      application(watched.current), configuration.ip,
+      configuration.notifier_port,
+      lambda: service.is_outdated(watched, configuration.code))
   if service.is_outdated(watched, configuration.code):
     service.become_successor(watched.current(), 'notifier')
   return 0

@@ -7,19 +7,23 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from . import authentication
 from .durable import write_json
 
 log = logging.getLogger('resilient.notify')
 
 
-def post(url, generation, timeout):
-  """POST the hint that `generation` exists to `url`.
+def post(configuration, url, generation, timeout):
+  """POST the hint that `generation` exists to `url`, signed.
 
-  timeout: seconds for each step of the exchange.  Raises OSError.
+  timeout: seconds for each step of the exchange.  Raises OSError, ValueError.
   """
   body = json.dumps({'generation': generation.to_json()}).encode()
-  request = urllib.request.Request(
-    url, body, {'Content-Type': 'application/json'}, method='POST')
+  request = urllib.request.Request(url, body, {
+    'Content-Type': 'application/json',
+    'Authorization': authentication.sign(
+      configuration.secret_file, configuration.instance, 'POST',
+      urllib.parse.urlsplit(url).path, body)}, method='POST')
   # No proxy: the peers are addressed directly, whatever the environment says.
   opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   with opener.open(request, timeout=timeout) as answer:
@@ -28,14 +32,15 @@ def post(url, generation, timeout):
 
 class _Notification(threading.Thread):
 
-  def __init__(self, url, generation, timeout):
+  def __init__(self, configuration, url, generation, timeout):
     super().__init__(daemon=True)
+    self.configuration = configuration
     self.url, self.generation, self.timeout = url, generation, timeout
     self.problem = 'no answer within %s s' % timeout
 
   def run(self):
     try:
-      post(self.url, self.generation, self.timeout)
+      post(self.configuration, self.url, self.generation, self.timeout)
       self.problem = ''
     except (OSError, ValueError) as error:
       self.problem = str(error)
@@ -48,7 +53,7 @@ def notify_all(configuration, generation):
   in ``notified.json`` for the promise.
   """
   limit = configuration.notification_deadline
-  threads = [_Notification(url, generation, limit)
+  threads = [_Notification(configuration, url, generation, limit)
              for url in configuration.notify]
   end = time.monotonic() + limit
   for thread in threads:
@@ -72,7 +77,7 @@ def answers(url, timeout=5):
   """Whether something answers at `url` by now."""
   opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   try:
-    opener.open(urllib.parse.urljoin(url, '/get/'), timeout=timeout).close()
+    opener.open(urllib.parse.urljoin(url, '/'), timeout=timeout).close()
   except urllib.error.HTTPError:
     return True
   except (OSError, ValueError):

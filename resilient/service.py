@@ -3,12 +3,8 @@ a successor when another release of this code is installed."""
 import logging
 import os
 import signal
-import threading
 
 log = logging.getLogger('resilient.service')
-
-# Seconds between two looks whether another release is installed.
-_LOOK = 5
 
 
 class Stopped(BaseException):
@@ -45,25 +41,3 @@ def become_successor(configuration, name):
     log.info('another release of the code is installed: going on as that')
     logging.shutdown()
     os.execv(wrapper, [wrapper])
-
-
-def serve(server, watched, code):
-  """Run WSGI `server` of waitress until SIGTERM, or until the release at `code`
-  is outdated."""
-  stop_on_signal()
-  ended = threading.Event()
-
-  def look():
-    while not ended.wait(_LOOK):
-      if is_outdated(watched, code):
-        os.kill(os.getpid(), signal.SIGTERM)
-        return
-
-  threading.Thread(target=look, daemon=True).start()
-  try:
-    server.run()
-  except Stopped:
-    pass
-  finally:
-    ended.set()
-    server.close()

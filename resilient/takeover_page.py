@@ -1,16 +1,17 @@
 """Service ``resilient-web-takeover-httpd``: the page with the one button."""
 import datetime
-import hmac
 import json
 import logging
 import time
 
 import flask
-import waitress
 
-from . import clone, service
+from . import clone, service, web
+from .authentication import same
 from .configuration import Watched
+from .door import harden, Strangers
 from .durable import is_locked
+from .limits import Guesses, Seldom
 from .master import MasterError
 from .takeover import leader_name, takeover, TakeoverRefused
 
@@ -44,14 +45,14 @@ def _facts(configuration, now):
 
 
 def _expected_password(path):
-  """Return the password, as bytes, in the file of slapos.cookbook's
+  """Return the password in the file of slapos.cookbook's
   generate.password: JSON, with hashes beside it, or the password alone."""
   with open(path, encoding='utf-8') as source:
     text = source.read().strip()
   try:
-    return json.loads(text)[''].encode()
+    return json.loads(text)['']
   except (ValueError, TypeError, KeyError):
-    return text.encode()
+    return text
 
 
 def application(current, template, clock=time.time):
@@ -62,28 +63,38 @@ def application(current, template, clock=time.time):
   clock: returns the seconds since 1970-01-01 UTC.
   """
   app = flask.Flask(__name__)
-  app.config['MAX_CONTENT_LENGTH'] = _LARGEST_BODY
+  harden(app, _LARGEST_BODY)
+  guesses, strangers = Guesses(), Strangers()
+  warn = Seldom(log.warning, interval=5)
 
   def right(password):
     expected = _expected_password(current().takeover_password_file)
-    return bool(expected) and hmac.compare_digest(
-      password.encode('utf-8', 'replace'), expected)
+    return bool(expected) and same(password, expected)
 
   def page(message='', status=200):
     configuration = current()
-    return flask.render_template_string(
+    return strangers.refusal() or (flask.render_template_string(
       template, message=message, facts=_facts(configuration, clock()),
-      name=leader_name(configuration)), status
+      name=leader_name(configuration)), status)
 
   @app.route('/', methods=('GET', 'POST'))
   def root():  # pylint: disable=unused-variable
     password = flask.request.values.get('password')
-    if password is None:
+    # HEAD asks whether there is a page, and nothing else.
+    if password is None or flask.request.method == 'HEAD':
       return page()
+    address = flask.request.remote_addr
+    wait = guesses.wait(address)
+    if wait:
+      return page('Error. Too many wrong passwords came from this address: try'
+                  ' again in %d s, or from another address.' % (wait + 1), 429)
     if not right(password):
-      log.warning('%s gave a wrong password', flask.request.remote_addr)
+      count = guesses.wrong(address)
+      warn('%s gave a wrong password, %d by now; all addresses together %d',
+           address, count, guesses.total)
       return page('Error. Password is invalid.', 403)
-    log.info('%s asked for a takeover', flask.request.remote_addr)
+    guesses.right(address)
+    log.info('%s asked for a takeover', address)
     try:
       answer = takeover(current())
     except (TakeoverRefused, MasterError) as error:
@@ -102,11 +113,11 @@ def main(configuration, template_path):
   with open(template_path, encoding='utf-8') as source:
     template = source.read()
   watched = Watched(configuration)
-  server = waitress.create_server(
-    application(watched.current, template), host=configuration.ip,
-    port=configuration.takeover_port, threads=4, connection_limit=50,
-    max_request_body_size=_LARGEST_BODY, channel_timeout=60, ident=None)
-  service.serve(server, watched, configuration.code)
+  web.serve(
+    application(watched.current, template), configuration.ip,
+    configuration.takeover_port,
+    lambda: service.is_outdated(watched, configuration.code),
+    configuration.takeover_certificate)
   if service.is_outdated(watched, configuration.code):
     service.become_successor(watched.current(), 'resilient-web-takeover-httpd')
   return 0

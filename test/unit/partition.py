@@ -6,12 +6,17 @@ import shlex
 import shutil
 import sys
 
-from resilient import configuration as configuration_module
+from resilient import (
+  authentication,
+  configuration as configuration_module,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = os.path.dirname(sys.executable)
 RDIFF_BACKUP = os.path.join(BIN, 'rdiff-backup')
 RSYNC = shutil.which('rsync') or '/usr/bin/rsync'
+
+SECRET = 'the secret of this tree'
 
 
 def write_tree(root, content):
@@ -38,6 +43,7 @@ class Partition:
     self.options = {**{
       'role': role, 'instance': role + '-instance', 'name': 'data',
       'ip': '::1', 'notifier-port': 1, 'check-interval': 1,
+      'secret-file': self.at('etc/resilient-secret'),
       'state-directory': self.at('srv/resilient'),
       'dump-directory': self.dump,
       'rdiff-backup': self.at('bin/rdiff-backup'),
@@ -52,6 +58,7 @@ class Partition:
       'ssh': shutil.which('ssh') or '/usr/bin/ssh',
       'ssh-private-key': self.at('etc/key'),
     }, **options}
+    authentication.ensure_secret(self.options['secret-file'], SECRET)
     self.program('rdiff-backup', (
       'PYTHONPATH=%s exec %s -m resilient.safe_rdiff_backup "$@"\n' % (
         shlex.quote(str(ROOT)), shlex.quote(sys.executable))))

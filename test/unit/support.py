@@ -20,7 +20,7 @@ from .partition import Partition, write_tree
 # A slow machine sets this, for all waits at once.
 PATIENCE = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
 
-for _name in ('resilient', 'crond', 'waitress'):
+for _name in ('resilient', 'crond', 'tornado', 'waitress'):
   logging.getLogger(_name).addHandler(logging.NullHandler())
   logging.getLogger(_name).propagate = False
 

@@ -320,7 +320,7 @@ class TestRdiffBackup(BreakOutCase):
     result = self.attempt(
       self.leader_sshd, '--', gate.RDIFF_BACKUP, input=said, stdin=None)
     self.assertEqual(
-      result.stdout.count(b'iolation'), len(requests), result.stdout)
+      result.stdout.count(b'WARNING: Security Violation'), len(requests))
     self.assertSame(self.leader.dump, {'marker': 'one'})
 
   def test_a_pbs_runs_no_program_of_a_leader(self):

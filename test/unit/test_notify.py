@@ -1,17 +1,11 @@
-"""Hints: sent to all at once, each with a limit; received without harm."""
+"""Hints: sent to all at once, each with a limit."""
 import http.server
 import json
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
 
-import feedparser
-import waitress
-
-from resilient import notifier, notify
-from resilient.configuration import Watched
+from resilient import notify
 from resilient.durable import read_json
 
 from .support import generation, TestCase
@@ -119,68 +113,3 @@ class TestSend(TestCase):
     self.notify(self.server())
     kept = read_json(self.leader.configuration.state('notified.json'))
     self.assertEqual(kept['failures'], {})
-
-
-class TestReceive(TestCase):
-  """The notifier of a clone, over HTTP."""
-
-  def setUp(self):
-    super().setUp()
-    self.clone = self.partition('import')
-    self.store = self.clone.configuration.store
-    watched = Watched(self.clone.configuration)
-    server = waitress.create_server(
-      notifier.application(watched.current), host='127.0.0.1', port=0)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    self.addCleanup(thread.join)
-    self.addCleanup(server.close)
-    self.url = 'http://127.0.0.1:%s' % server.effective_port
-
-  def ask(self, path, data=None):
-    """Return (status, body) of a request."""
-    try:
-      with urllib.request.urlopen(self.url + path, data, timeout=10) as answer:
-        return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-      with error:
-        return error.code, error.read()
-
-  def test_a_hint_is_durable_when_it_is_answered(self):
-    notify.post(self.url + '/notify', generation(), 10)
-    self.assertEqual(self.store.pending(), {'import': 1})
-
-  def test_whatever_a_hint_says_it_only_has_the_tasks_look(self):
-    for body in (b'', b'{', b'{"generation": {"epoch": 99}}', b'\xff' * 1000):
-      self.assertEqual(self.ask('/notify', body)[0], 204)
-    self.assertEqual(self.store.pending().keys(), {'import'})
-    self.assertIsNone(self.store.last_run('import'))
-
-  def test_a_flood_of_hints_is_one_pending_task(self):
-    for _ in range(50):
-      self.ask('/notify', b'')
-    self.assertEqual(self.store.pending(), {'import': 50})
-
-  def test_a_huge_hint_is_refused(self):
-    self.assertEqual(self.ask('/notify', b'x' * 100000)[0], 413)
-    self.assertEqual(self.store.pending(), {})
-
-  def test_only_a_post_is_a_hint(self):
-    self.assertEqual(self.ask('/notify')[0], 405)
-    self.assertEqual(self.store.pending(), {})
-
-  def test_the_runs_of_a_task_are_a_feed(self):
-    self.store.record('import', 1e9, 1.0, False, '1.2', 'no <space>')
-    status, body = self.ask('/get/import')
-    self.assertEqual(status, 200)
-    entry, = feedparser.parse(body).entries
-    self.assertEqual(entry.title, 'FAILURE: import of generation 1.2')
-
-  def test_there_are_no_other_feeds(self):
-    self.assertEqual(json.loads(self.ask('/get/')[1]), {'feeds': ['import']})
-    for path in ('/get/export', '/get/../status.json', '/get/%2e%2e%2fx'):
-      self.assertEqual(self.ask(path)[0], 404)
-
-  def test_the_status_is_served(self):
-    status = json.loads(self.ask('/status')[1])
-    self.assertEqual((status['role'], status['verified']), ('import', None))

@@ -58,18 +58,63 @@ class TestPage(TestCase):
     self.page.get('/')
     self.page.post('/', data={})
     self.page.head('/')
+    self.page.head('/', query_string={'password': _PASSWORD})
     self.takeover.assert_not_called()
 
   def test_a_wrong_password_is_refused_and_changes_nothing(self):
-    for wrong in ('', 'wrong', _PASSWORD + ' ', '\ud83d\x00', 'x' * 10000):
-      for answer in (
-          self.page.post('/', data={'password': wrong.encode(
-            'utf-8', 'surrogatepass')}),
-          self.page.get('/', query_string={'password': wrong.encode(
-            'utf-8', 'surrogatepass')})):
+    for number, wrong in enumerate((
+        '', 'wrong', _PASSWORD + ' ', '\ud83d\x00', 'x' * 10000)):
+      # Each from another address, or it would have to wait.
+      client = {'environ_base': {'REMOTE_ADDR': '::%d' % number}}
+      data = {'password': wrong.encode('utf-8', 'surrogatepass')}
+      for answer in (self.page.post('/', data=data, **client),
+                     self.page.get('/', query_string=data, **client)):
         self.assertEqual(answer.status_code, 403)
         self.assertIn('Password is invalid.', answer.text)
     self.takeover.assert_not_called()
+
+  def ask(self, password, address='::1'):
+    """Return the status of the answer to `password` from `address`."""
+    return self.page.post(
+      '/', data={'password': password},
+      environ_base={'REMOTE_ADDR': address}).status_code
+
+  def test_who_guesses_has_to_wait_and_nobody_else(self):
+    with self.assertLogs('resilient.takeover_page', 'WARNING') as logs:
+      statuses = [self.ask('guess %d' % n) for n in range(20)]
+    self.assertEqual(statuses, [403] * 3 + [429] * 17)
+    self.assertIn('::1 gave a wrong password, 1 by now', logs.output[0])
+    self.assertNotIn('guess', ''.join(logs.output))
+    # Not even the right one, or waiting would be no hindrance.
+    self.assertEqual(self.ask(_PASSWORD), 429)
+    self.takeover.assert_not_called()
+    self.assertEqual(self.ask(_PASSWORD, '::2'), 200)
+    self.takeover.assert_called_once()
+
+  def test_an_operator_is_heard_while_thousands_guess(self):
+    statuses = {self.ask('guess', '2001:db8::%x' % number)
+                for number in range(5000)}
+    self.assertEqual(statuses, {403, 429})
+    self.assertEqual(self.ask(_PASSWORD, '::1'), 200)
+
+  def test_to_submit_twice_is_harmless(self):
+    self.takeover.side_effect = [
+      'data1 is now data0.', 'data0 leads already, nothing was done.']
+    for _ in range(2):
+      answer = self.page.post('/', data={'password': _PASSWORD})
+      self.assertEqual(answer.status_code, 200)
+      self.assertTrue(answer.text.startswith('Success.'))
+
+  def test_no_browser_keeps_frames_or_passes_on_the_page(self):
+    for answer in (self.page.get('/'), self.page.get('/x'), self.page.post(
+        '/', data={'password': 'wrong'}), self.page.put('/')):
+      for name, value in (
+          ('Referrer-Policy', 'no-referrer'), ('Cache-Control', 'no-store'),
+          ('X-Frame-Options', 'DENY'), ('X-Content-Type-Options', 'nosniff')):
+        self.assertEqual(answer.headers[name], value)
+      policy = answer.headers['Content-Security-Policy']
+      self.assertIn("default-src 'none'", policy)
+      self.assertIn("frame-ancestors 'none'", policy)
 
   def test_without_a_password_on_disk_none_is_right(self):
     pathlib.Path(self.clone.at('etc/password')).write_text('\n')
