@@ -171,7 +171,8 @@ def expected_instances(name, number):
 def expected_parameters(name, number):
   """Return the names that a root instance publishes for that tree."""
   return [pattern % (name, index) for index in range(1, number) for pattern in (
-    'takeover-%s-%d-url', 'takeover-%s-%d-password', 'feed-url-%s-%d-pull',
+    'takeover-%s-%d-url', 'takeover-%s-%d-password',
+    'takeover-%s-%d-fingerprint', 'feed-url-%s-%d-pull',
     'feed-url-%s-%d-push')]
 
 

@@ -109,12 +109,31 @@ class TestRequests(unittest.TestCase):
       self.assertEqual(sections[name]['config-monitor-x'], '1')
       self.assertIn('monitor-url', sections[name]['return'].split())
 
+  def test_members_have_the_secret_and_shared_instances_have_not(self):
+    sections = replicate('data', 3, 'export', 'import')
+    secret = '${resilient-secret-data:passwd}'
+    for name, section in sections.items():
+      if 'software-type' in section:
+        self.assertEqual(
+          section.get('config-resilient-secret') == secret,
+          'shared' not in section, name)
+
+  def test_plain_http_is_asked_from_the_clones(self):
+    key = 'config-resiliency-takeover-tls'
+    for given, expected in (({}, None), ({
+        'resiliency-takeover-tls': False}, 'False')):
+      sections = replicate('data', 2, 'export', 'import',
+                           slapparameter_dict=given)
+      self.assertEqual(
+        sections['request-data-pseudo-replicating-1'].get(key), expected)
+
   def test_what_is_published_is_that_of_the_interface(self):
     published = replicate('data', 3, 'export', 'import')[
       'publish-connection-information']
     self.assertEqual(set(published) - {'recipe'}, {
       key % id for id in (1, 2) for key in (
         'takeover-data-%d-url', 'takeover-data-%d-password',
+        'takeover-data-%d-fingerprint',
         'feed-url-data-%d-pull', 'feed-url-data-%d-push')})
 
   def test_each_peer_asks_for_what_the_other_side_publishes(self):

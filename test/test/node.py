@@ -1,8 +1,11 @@
 """The words of the stories: a node of a tree, and what can happen to it."""
+import hashlib
 import json
 import os
 import pathlib
+import re
 import signal
+import ssl
 import stat
 import subprocess
 import time
@@ -34,11 +37,32 @@ def wait_until(condition, seconds, what, diagnosis=lambda: ''):
     time.sleep(0.05)
 
 
-def fetch(url, method='GET', body=None):
-  """Return (status, text) of what `url` answers."""
+def _trusting(url, fingerprint):
+  """Return an SSL context that trusts the certificate of `url`, and no other.
+
+  Raises AssertionError if it has not the SHA-256 `fingerprint`.
+  """
+  where = urllib.parse.urlsplit(url)
+  certificate = ssl.get_server_certificate((where.hostname, where.port))
+  digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
+  found = ':'.join(re.findall('..', digest.upper()))
+  assert fingerprint in (None, found), '%s has certificate %s, not %s' % (
+    url, found, fingerprint)
+  return ssl.create_default_context(cadata=certificate)
+
+
+def fetch(url, method='GET', body=None, fingerprint=None):
+  """Return (status, text) of what `url` answers.
+
+  fingerprint: SHA-256 of the certificate, if it is known.
+  """
   request = urllib.request.Request(
     url, None if body is None else body.encode(), method=method)
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  handlers = [urllib.request.ProxyHandler({})]
+  if url.startswith('https:'):
+    handlers.append(urllib.request.HTTPSHandler(
+      context=_trusting(url, fingerprint)))
+  opener = urllib.request.build_opener(*handlers)
   try:
     with opener.open(request, timeout=30) as answer:
       return answer.status, answer.read().decode()
@@ -108,6 +132,11 @@ class Node:
     """Return {topic: text} of what is wrong here."""
     return {problem['topic']: problem['text']
             for problem in self.state()['problems']}
+
+  def secret(self):
+    """Return the secret of the tree, as this member has it."""
+    path = self.path / 'etc/resilient-secret'
+    return json.loads(path.read_text())['secret']
 
   def log(self, name='equeue'):
     """Return the text of a log."""

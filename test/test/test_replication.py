@@ -1,5 +1,6 @@
 """A tree as it is deployed, and data on its way to archives and clones."""
 import unittest
+import urllib.parse
 
 import psutil
 
@@ -7,6 +8,7 @@ from demo import convergence
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
 from .node import fetch
+from .secrecy import leaks, secrets_of
 
 
 class ReplicationTest(ResilientTestCase):
@@ -39,7 +41,7 @@ class ReplicationTest(ResilientTestCase):
     self.assertEqual(
       common | {'notification-id'}, set(self.tree.leader.parameters))
     self.assertEqual(
-      common | {'takeover-url', 'takeover-password'},
+      common | {'takeover-url', 'takeover-password', 'takeover-fingerprint'},
       set(self.tree.clone(1).parameters))
     self.assertEqual(
       {'ssh-key', 'notification-url', 'feeds-url'},
@@ -108,6 +110,23 @@ class ReplicationTest(ResilientTestCase):
     self.tree.back_up()
     for clone in self.tree.clones():
       self.assertEqual('b', clone.records().get('row'))
+
+  def test_no_secret_can_be_seen(self):
+    self.tree.back_up()
+    secrets = secrets_of(self.tree)
+    self.assertEqual(
+      {'takeover-data-1-password', 'takeover-data-2-password',
+       *('secret of ' + title for title in self.tree.nodes()
+         if title != 'root')}, set(secrets))
+    self.assertEqual(3, len(set(secrets.values())), 'one for all members')
+    self.assertEqual([], leaks(self.tree))
+
+  def test_strangers_neither_notify_nor_read(self):
+    for node in (self.tree.leader, self.tree.clone(1), self.tree.pbs(1)):
+      url = node.parameters['notification-url']
+      self.assertEqual(403, fetch(url, 'POST', '{"generation": null}')[0])
+      for path in ('/get/', '/get/export', '/status'):
+        self.assertEqual(404, fetch(urllib.parse.urljoin(url, path))[0])
 
   def test_clone_refuses_writes(self):
     self.assertEqual(403, self.tree.clone(1).write('intruder', 'x'))

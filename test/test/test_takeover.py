@@ -27,8 +27,10 @@ class TakeoverTest(ResilientTestCase):
     url = tree.root.parameters['takeover-data-1-url']
     password = tree.root.parameters['takeover-data-1-password']
 
+    self.assertTrue(url.startswith('https://'), url)
     with self.subTest('the page says how good the clone is'):
-      page = fetch(url)[1]
+      page = fetch(url, fingerprint=tree.root.parameters[
+        'takeover-data-1-fingerprint'])[1]
       self.assertIn('Last valid backup', page)
       self.assertIn(first, page)
 

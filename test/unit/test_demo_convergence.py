@@ -163,6 +163,7 @@ class TestMissing(TestCase):
       'PBS pushing on data1'])
     self.assertEqual(self.lack().parameters, [
       'takeover-data-1-url', 'takeover-data-1-password',
+      'takeover-data-1-fingerprint',
       'feed-url-data-1-pull', 'feed-url-data-1-push', 'url'])
     self.instance('root', 0, url='http://[::1]/')
     self.instance('data0', 1)

@@ -91,9 +91,9 @@ class TestPage(TestCase):
     self.assertEqual(self.ask(_PASSWORD, '::2'), 200)
     self.takeover.assert_called_once()
 
-  def test_an_operator_is_heard_while_thousands_guess(self):
+  def test_an_operator_is_heard_while_many_guess(self):
     statuses = {self.ask('guess', '2001:db8::%x' % number)
-                for number in range(5000)}
+                for number in range(1000)}
     self.assertEqual(statuses, {403, 429})
     self.assertEqual(self.ask(_PASSWORD, '::1'), 200)
 
