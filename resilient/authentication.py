@@ -7,6 +7,7 @@ guess.  See "Security" in README.rst.
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
@@ -15,6 +16,8 @@ import urllib.parse
 
 from .durable import read_json, write_json
 from .generation import from_json
+
+log = logging.getLogger('resilient.authentication')
 
 FEEDS, STATUS = 'feeds', 'status'
 _SHORTEST = 16
@@ -40,7 +43,11 @@ def ensure_secret(path, given):
     raise ValueError(
       'parameter resilient-secret has %d characters, and must have at least %d'
       % (len(given), _SHORTEST))
-  record = read_json(path)
+  try:
+    record = read_json(path)
+  except ValueError:
+    # Damage: hints are refused until the root instance has told us again.
+    record = None
   if given:
     wanted = {'secret': given, 'given': True}
   elif record and not record['given']:
@@ -133,7 +140,11 @@ class Hints:
     if generation is None:
       raise NotAuthentic('it names no generation')
     with self._lock:
-      heard = read_json(self._path, [])
+      try:
+        heard = read_json(self._path, [])
+      except ValueError as error:
+        log.error('%s: it is begun anew', error)
+        heard = []
       for known, *order in heard:
         if known == sender and tuple(order) >= generation.order:
           raise NotAuthentic('generation %s was heard of before' % (

@@ -153,7 +153,7 @@ class Configuration:
   def __init__(self, values, path=None):
     self.path = path
     role = values.get('role')
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
       raise InvalidConfiguration(
         'role is %r, and must be one of: %s' % (role, ', '.join(_ROLES)))
     for key, (check, default) in {**_COMMON, **_ROLES[role]}.items():

@@ -10,11 +10,13 @@ _MAXIMUM = 50
 
 def _element(parent, name, text=None, **attributes):
   element = etree.SubElement(parent, '{%s}%s' % (_ATOM, name), **attributes)
-  element.text = text
+  element.text = text and _printable(text)
   return element
 
 
 def _date(moment):
+  # Years that have a date, whatever a clock says.
+  moment = min(max(moment, 0), 1e11)
   return datetime.datetime.fromtimestamp(
     moment, datetime.timezone.utc).isoformat(timespec='seconds')
 

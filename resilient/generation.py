@@ -56,6 +56,9 @@ def from_json(value):
     if not isinstance(item, accepted) or isinstance(item, bool):
       raise ValueError('generation: %s must be %s, not %r' % (
         field, kind.__name__, item))
+    if kind is float and not 0 <= item < 1e11:
+      raise ValueError('generation: %s must be a time since 1970, not %r' % (
+        field, item))
     checked[field] = item
   if checked['epoch'] < 1 or checked['sequence'] < 1:
     raise ValueError('generation: epoch and sequence start at 1, not %d.%d' % (

@@ -3,10 +3,14 @@
 One SQLite database a partition.  See "Queue" in docs/design.rst.
 """
 import contextlib
+import logging
+import math
 import os
 import sqlite3
 import time
 import typing
+
+log = logging.getLogger('resilient.task_store')
 
 _KEPT_RUNS = 100
 _SCHEMA = '''
@@ -43,8 +47,33 @@ class Run(typing.NamedTuple):
   message: str
 
 
+def _number(column):
+  """Return SQL that is a number one can add to, whatever `column` holds."""
+  return 'max(0, min(CAST(%s AS INTEGER), 1 << 62))' % column
+
+
+def _run(row):
+  """Return the Run in `row`, whatever damage made of its values."""
+  number, task, started, duration, success, generation, message = row
+  return Run(
+    number, str(task), *(
+      value if isinstance(value, float) and math.isfinite(value) else 0.0
+      for value in (started, duration)),
+    success == 1, str(generation), str(message))
+
+
+def _is_damage(error):
+  """Whether `error` says that the file is no database, or not of ours."""
+  return not any(word in str(error) for word in (
+    'locked', 'busy', 'full', 'unable to open', 'disk I/O'))
+
+
 class TaskStore:
-  """The queue's database at `path`.  Raises sqlite3.Error."""
+  """The queue's database at `path`.  Raises sqlite3.Error.
+
+  A file that is no database any more is put aside for a new one: what was due
+  is found by the timer.
+  """
 
   def __init__(self, path):
     self.path = path
@@ -56,20 +85,40 @@ class TaskStore:
       # An export may come before the queue has ever run.
       self.create()
     connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+    # Damage must not hide the rest.
+    connection.text_factory = lambda text: text.decode('utf-8', 'replace')
     try:
       # What was acknowledged must be on the disk.
       connection.execute('PRAGMA synchronous = FULL')
       connection.execute('BEGIN IMMEDIATE')
       with connection:
         yield connection
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+      if _is_damage(error):
+        self._put_aside(error)
+      raise
     finally:
       connection.close()
 
+  def _put_aside(self, error):
+    damaged = self.path + '.damaged'
+    log.error('%s: %s; a new one is made, and this one is now %s',
+              self.path, error, damaged)
+    with contextlib.suppress(FileNotFoundError):
+      os.rename(self.path, damaged)
+
   def create(self):
     """Make the database, and the pipe that wakes the worker up."""
-    connection = sqlite3.connect(self.path, timeout=30)
-    with contextlib.closing(connection):
-      connection.executescript(_SCHEMA)
+    for last in (False, True):
+      connection = sqlite3.connect(self.path, timeout=30)
+      with contextlib.closing(connection):
+        try:
+          connection.executescript(_SCHEMA)
+          break
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+          if last or not _is_damage(error):
+            raise
+          self._put_aside(error)
     os.chmod(self.path, 0o600)
     with contextlib.suppress(FileExistsError):
       os.mkfifo(self.wake_path, 0o600)
@@ -79,7 +128,8 @@ class TaskStore:
     with self._transaction() as connection:
       connection.execute(
         'INSERT INTO task (name, requested) VALUES (?, 1) ON CONFLICT (name)'
-        ' DO UPDATE SET requested = requested + 1', (task,))
+        ' DO UPDATE SET completed = {0}, requested = max({0}, {1}) + 1'.format(
+          _number('completed'), _number('requested')), (task,))
     self.wake()
 
   def wake(self):
@@ -96,7 +146,8 @@ class TaskStore:
     """Return {task: requested} of the tasks that are due."""
     with self._transaction() as connection:
       return dict(connection.execute(
-        'SELECT name, requested FROM task WHERE requested > completed'))
+        'SELECT name, requested FROM task WHERE requested > completed'
+        " AND typeof(requested) = 'integer'"))
 
   def complete(self, task, requested):
     """All that was asked of `task` up to `requested` is done."""
@@ -129,7 +180,7 @@ class TaskStore:
         'SELECT number, task, started, duration, success, generation, message'
         ' FROM run WHERE task = ? ORDER BY number DESC LIMIT ?',
         (task, limit)).fetchall()
-    return [Run(*row[:4], bool(row[4]), *row[5:]) for row in rows]
+    return [_run(row) for row in rows]
 
   def last_run(self, task):
     """Return the last Run of `task`, or None."""

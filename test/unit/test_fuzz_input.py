@@ -1,0 +1,236 @@
+"""Whatever is in parameters, requests of a PBS and the queue's database: a clear
+refusal, and nothing changes."""
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import sqlite3
+import unittest.mock
+
+from hypothesis import given, HealthCheck, settings, strategies
+
+from resilient import clone, configuration, feed, gate, status
+from resilient.configuration import Configuration, InvalidConfiguration
+from resilient.durable import LockTimeout
+from resilient.generation import Refused
+
+from .support import generation, TestCase
+
+_FAST = dict(
+  deadline=None, database=None, suppress_health_check=list(HealthCheck))
+_TEXT = strategies.text(max_size=20)
+_ANY = strategies.recursive(
+  strategies.none() | strategies.booleans() | strategies.integers()
+  | strategies.floats() | _TEXT,
+  lambda inner: strategies.lists(inner, max_size=3)
+  | strategies.dictionaries(_TEXT, inner, max_size=3), max_leaves=6)
+_SHARED = strategies.fixed_dictionaries({}, optional={
+  'type': strategies.sampled_from(('pull', 'push')) | _ANY,
+  'name': strategies.sampled_from(('data', '../x', '.', '-x', 'a b')) | _ANY,
+  'url': strategies.from_regex(
+    r'ssh://[^\n]{0,20}@\[[0-9a-f:]{0,20}\]:[0-9]{0,6}/[^\n]{0,20}',
+    fullmatch=True) | _ANY,
+  'server-key': strategies.sampled_from(
+    ('ssh-ed25519 AAAA', 'ssh-ed25519 AAAA\nHost *', '-oProxyCommand=x')) | _ANY,
+  'remove-backup-older-than': strategies.sampled_from(
+    ('2W', '1M15D', '3B', '-1', '2W --force')) | _ANY,
+  'slave_reference': _ANY, 'title': _ANY})
+
+
+class TestParameters(TestCase):
+  """etc/resilient.json and the shared instances in it."""
+
+  def test_shared_instances(self):
+    pbs = self.partition('pull-backup')
+
+    @settings(max_examples=400, **_FAST)
+    @given(strategies.lists(_SHARED, max_size=4))
+    def read(shared):
+      values = dict(pbs.options, **{'shared-instances': shared})
+      peers, wrong = Configuration(values).peers()
+      for sentence in wrong:
+        self.assertNotIn('\n', sentence)
+      for peer in peers:
+        # What becomes a path, or a line of ssh's configuration.
+        for text in peer:
+          self.assertNotIn('\n', str(text))
+        self.assertNotIn('/', peer.name)
+        self.assertNotIn(peer.name[0], '.-')
+        self.assertTrue(0 <= peer.port < 10**5)
+
+    read()
+
+  def test_values(self):
+    for role in ('export', 'import', 'pull-backup'):
+      options = self.partition(role).options
+      keys = strategies.sampled_from(sorted(options))
+
+      @settings(max_examples=300, **_FAST)
+      @given(strategies.dictionaries(keys, _ANY, min_size=1, max_size=3))
+      def read(changed):
+        with contextlib.suppress(InvalidConfiguration):
+          Configuration({**options, **changed})
+
+      read()
+
+  def test_the_file(self):
+    partition = self.partition('import')
+    path = pathlib.Path(self.path('resilient.json'))
+    good = json.dumps(partition.options).encode()
+
+    @settings(max_examples=400, **_FAST)
+    @given(strategies.binary(max_size=100) | strategies.tuples(
+      strategies.integers(0, len(good)), strategies.binary(max_size=3)).map(
+        lambda cut: good[:cut[0]] + cut[1] + good[cut[0] + 1:])
+      | _ANY.map(lambda value: json.dumps(value).encode()))
+    def read(data):
+      path.write_bytes(data)
+      with contextlib.suppress(InvalidConfiguration):
+        configuration.load(str(path))
+
+    read()
+
+
+class TestGate(TestCase):
+  """What an ssh key of a PBS asks for."""
+
+  words = strategies.lists(strategies.sampled_from((
+    'rsync', '--server', '--sender', '-lHtprSe.iLsfxCIvu', '-e', '.', '..',
+    '--delete', '--partial', '--daemon', '--log-file=x', '--files-from=-', '/',
+    'rdiff-backup', 'server', '--restrict-path', 'generation', 'status',
+    'accept', '{}', ';', '&&', '$(id)', '`id`', "'", '"', '\\', '\n', '-K',
+    '/etc/passwd', '--rsh=id', '-lrtK')) | _TEXT, max_size=9).map(' '.join)
+  requests = words | _TEXT | words.map(
+    lambda text: 'rsync --server -lHtprSe.iLs ' + text + ' . x') | _ANY.map(
+      lambda value: 'accept ' + json.dumps(value)) | strategies.dictionaries(
+        strategies.sampled_from(tuple(generation().to_json())), _ANY).map(
+          lambda value: 'accept ' + json.dumps(
+            dict(generation().to_json(), **value)))
+
+  def setUp(self):
+    super().setUp()
+    self.become, self.said = [], []
+    for name, function in (
+        ('_become', lambda *arguments: self.become.append(arguments)),
+        ('_say', self.said.append)):
+      patch = unittest.mock.patch.object(gate, name, function)
+      patch.start()
+      self.addCleanup(patch.stop)
+
+  def ask(self, answer, partition, request):
+    """Answer one request; return whether it was refused."""
+    self.become.clear()
+    self.said.clear()
+    try:
+      answer(partition.configuration, request)
+    except (gate.Denied, Refused, clone.Unverified, LockTimeout, ValueError,
+            RecursionError):
+      self.assertEqual((self.become, self.said), ([], []))
+      return True
+    return False
+
+  def test_a_leader(self):
+    leader = self.partition('export')
+
+    @settings(max_examples=500, **_FAST)
+    @given(self.requests)
+    def ask(request):
+      self.assertEqual(
+        self.ask(gate.leader_gate, leader, request),
+        request not in ('generation', gate.RDIFF_BACKUP), request)
+
+    ask()
+
+  def test_a_clone(self):
+    partition = self.partition('import')
+    staging = partition.configuration.state('staging')
+
+    @settings(max_examples=500, **_FAST)
+    @given(self.requests)
+    def ask(request):
+      if self.ask(gate.clone_gate, partition, request):
+        return
+      for command, _, *writable in self.become:
+        self.assertEqual(writable, [staging])
+        self.assertEqual(command[:2], [partition.options['rsync'], '--server'])
+        self.assertEqual(command[-2:], ['.', staging + '/'])
+        for option in command[2:-2]:
+          self.assertRegex(
+            option, r'^(-[lHtprS]+e\.[A-Za-z]*|--(specials|delete|partial|'
+            r'numeric-ids|fsync))$')
+        # rsync gets as many words as the request had.
+        self.assertEqual(len(shlex.split(request)), len(command))
+
+    ask()
+    self.assertEqual(partition.configuration.store.pending(), {})
+    self.assertFalse(os.path.exists(partition.configuration.state(
+      'staged.json')))
+
+
+class TestQueue(TestCase):
+  """queue.sqlite, after somebody or something wrote into it."""
+
+  values = (strategies.none() | strategies.integers(-2**62, 2**62)
+            | strategies.floats() | strategies.text(
+              strategies.characters(codec='utf-8'), max_size=10)
+            | strategies.binary(max_size=10))
+
+  def use(self, partition, name='import'):
+    """Do what the services do with the queue."""
+    store = partition.configuration.store
+    for run in store.runs(name):
+      feed.atom('http://x', 'y', name, [run])
+    status.status(partition.configuration)
+    store.request(name)
+    self.assertIn(name, store.pending())
+    for task, requested in store.pending().items():
+      store.complete(task, requested)
+    self.assertNotIn(name, store.pending())
+    store.record(name, 1.0, 1.0, True, '', 'good')
+    self.assertEqual(store.last_run(name).message, 'good')
+
+  def test_rows(self):
+    partition = self.partition('import')
+    path = partition.configuration.state('queue.sqlite')
+
+    @settings(max_examples=100, **_FAST)
+    @given(strategies.lists(strategies.tuples(*[self.values] * 5), max_size=3),
+           self.values, self.values)
+    def damage(runs, requested, completed):
+      with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute('DELETE FROM run')
+        connection.execute('DELETE FROM task')
+        for row in runs:
+          connection.execute(
+            'INSERT OR IGNORE INTO run (task, started, duration, success,'
+            " generation, message) VALUES ('import', ?, ?, ?, ?, ?)", row)
+        connection.execute('INSERT OR IGNORE INTO task VALUES (?, ?, ?)', (
+          'import', requested, completed))
+      self.use(partition)
+
+    damage()
+
+  def test_bytes(self):
+    partition = self.partition('import')
+    path = pathlib.Path(partition.configuration.state('queue.sqlite'))
+    self.use(partition)
+    good = path.read_bytes()
+
+    @settings(max_examples=100, **_FAST)
+    @given(strategies.binary(min_size=1, max_size=200),
+           strategies.integers(0, len(good)))
+    def damage(data, position):
+      path.write_bytes(good[:position] + data + good[position + len(data):])
+      store = partition.configuration.store
+      # A service may fail once; the next time there is a database.
+      for last in (False, True):
+        try:
+          store.create()
+          self.use(partition)
+          break
+        except (sqlite3.Error, UnicodeError):
+          if last:
+            raise
+
+    damage()
