@@ -14,9 +14,9 @@ from .partition import ROOT
 from .support import generation, TestCase
 from .web_support import Served
 
-_FAST = dict(
-  deadline=None, database=None,
-  suppress_health_check=list(HealthCheck))
+_FAST = {
+  'deadline': None, 'database': None,
+  'suppress_health_check': list(HealthCheck)}
 _PATHS = strategies.one_of(
   strategies.sampled_from((
     '/', '/notify', '/notify/', '/notify/1', '/get/', '/get/x/import',

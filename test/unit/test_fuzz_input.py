@@ -1,5 +1,5 @@
-"""Whatever is in parameters, requests of a PBS and the queue's database: a clear
-refusal, and nothing changes."""
+"""Whatever is in parameters, in requests of a PBS and in the queue's database:
+a clear refusal, and nothing changes."""
 import contextlib
 import json
 import os
@@ -17,8 +17,9 @@ from resilient.generation import Refused
 
 from .support import generation, TestCase
 
-_FAST = dict(
-  deadline=None, database=None, suppress_health_check=list(HealthCheck))
+_FAST = {
+  'deadline': None, 'database': None,
+  'suppress_health_check': list(HealthCheck)}
 _TEXT = strategies.text(max_size=20)
 _ANY = strategies.recursive(
   strategies.none() | strategies.booleans() | strategies.integers()
@@ -32,7 +33,8 @@ _SHARED = strategies.fixed_dictionaries({}, optional={
     r'ssh://[^\n]{0,20}@\[[0-9a-f:]{0,20}\]:[0-9]{0,6}/[^\n]{0,20}',
     fullmatch=True) | _ANY,
   'server-key': strategies.sampled_from(
-    ('ssh-ed25519 AAAA', 'ssh-ed25519 AAAA\nHost *', '-oProxyCommand=x')) | _ANY,
+    ('ssh-ed25519 AAAA', 'ssh-ed25519 AAAA\nHost *', '-oProxyCommand=x'))
+  | _ANY,
   'remove-backup-older-than': strategies.sampled_from(
     ('2W', '1M15D', '3B', '-1', '2W --force')) | _ANY,
   'slave_reference': _ANY, 'title': _ANY})
