@@ -1,0 +1,168 @@
+"""The two services that strangers can reach, as processes."""
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import sys
+import urllib.error
+import urllib.request
+
+from resilient import authentication, certificate, notify
+
+from .partition import ROOT
+from .support import generation, TestCase, wait_until
+from .tree import free_port
+
+
+class ServiceCase(TestCase):
+  """A clone whose services can be started."""
+
+  def setUp(self):
+    super().setUp()
+    self.clone = self.partition('import')
+    self.port = free_port()
+    self.log = self.clone.at('var/log/service.log')
+    self.services = self.path('services')
+    os.mkdir(self.services)
+    pathlib.Path(self.clone.at('etc/password')).write_text('the password')
+
+  def serve(self, command, *arguments):
+    """Start service `command`; return its process once it answers."""
+    self.process = self.start(
+      [*self.clone.command(command), '--log', self.log, *arguments],
+      env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    wait_until(self.listens, 'it listens')
+    return self.process
+
+  def listens(self):
+    """Whether something accepts connections at the port."""
+    try:
+      socket.create_connection(('::1', self.port), 5).close()
+    except OSError:
+      return False
+    return True
+
+  def ask(self, path, scheme='http', data=None, cafile=None):
+    """Return (status, text) of the answer."""
+    context = ssl.create_default_context(cafile=cafile) if cafile else None
+    try:
+      url = '%s://[::1]:%d%s' % (scheme, self.port, path)
+      with urllib.request.urlopen(
+          url, data, timeout=20, context=context) as answer:
+        return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+      with error:
+        return error.code, error.read().decode()
+
+  def assertEnds(self):
+    """The process ends by SIGTERM, as it should."""
+    self.process.send_signal(signal.SIGTERM)
+    self.assertEqual(self.process.wait(30), 0)
+    self.assertFalse(self.listens())
+
+  def successor(self, name):
+    """Install another release; return the file that its service makes."""
+    made = self.path('successor')
+    path = os.path.join(self.services, name)
+    pathlib.Path(path).write_text('#!%s\nopen(%r, "w").close()\n' % (
+      sys.executable, made))
+    os.chmod(path, 0o700)
+    self.clone.configure(**{
+      'code': self.path('other'), 'services-directory': self.services})
+    return made
+
+
+class TestNotifier(ServiceCase):
+  """resilient notifier"""
+
+  def setUp(self):
+    super().setUp()
+    self.clone.configure(**{'notifier-port': self.port})
+
+  def test_it_serves_and_ends_though_a_client_hangs(self):
+    self.serve('notifier')
+    hanging = socket.create_connection(('::1', self.port), 10)
+    self.addCleanup(hanging.close)
+    hanging.sendall(b'POST /notify HTTP/1.1\r\n')
+    leader = self.partition('export').configuration
+    notify.post(leader, 'http://[::1]:%d/notify' % self.port, generation(), 20)
+    self.assertEqual(self.clone.configuration.store.pending(), {'import': 1})
+    self.assertEnds()
+
+  def test_no_secret_gets_into_its_log(self):
+    self.serve('notifier')
+    secret = self.clone.options['secret-file']
+    token = authentication.token(secret, authentication.FEEDS)
+    self.assertEqual(self.ask('/get/%s/import' % token)[0], 200)
+    self.assertEqual(self.ask('/get/%s/nothing' % token)[0], 404)
+    self.assertEqual(self.ask('/notify', data=b'x' * 10)[0], 403)
+    with socket.create_connection(('::1', self.port), 10) as client:
+      client.sendall(b'GET /get/%s/ \x00\r\n\r\n' % token.encode())
+      client.recv(100)
+    self.assertEnds()
+    log = pathlib.Path(self.log).read_text()
+    self.assertIn('a hint from ::1 is refused', log)
+    self.assertNotIn(token, log)
+    self.assertNotIn('Traceback', log)
+
+  def test_it_goes_on_as_the_release_that_is_installed(self):
+    self.serve('notifier')
+    made = self.successor('notifier')
+    wait_until(lambda: os.path.exists(made), 'the successor runs', 30)
+    self.assertEqual(self.process.wait(20), 0)
+
+
+class TestPage(ServiceCase):
+  """resilient takeover-page"""
+
+  def setUp(self):
+    super().setUp()
+    self.pem = self.clone.at('etc/page.pem')
+    certificate.ensure(self.pem, '::1')
+    self.clone.configure(**{
+      'takeover-port': self.port, 'takeover-certificate': self.pem})
+
+  def serve_page(self):
+    """Start it."""
+    self.serve('takeover-page', '--template',
+               str(ROOT / 'templates/takeover.html'))
+
+  def test_no_password_gets_into_its_log(self):
+    self.serve_page()
+    for password in ('the+password', 'not+this+one'):
+      for path, data in (('/?password=' + password, None),
+                         ('/', b'password=' + password.encode())):
+        status, text = self.ask(path, 'https', data, self.pem)
+        # There is no backup, so the right one is refused later.
+        self.assertEqual(status, 409 if 'the' in password else 403, text)
+    self.assertEnds()
+    log = pathlib.Path(self.log).read_text()
+    self.assertIn('::1 asked for a takeover', log)
+    self.assertIn('::1 gave a wrong password', log)
+    for password in ('the password', 'the+password', 'not this', 'not+this'):
+      self.assertNotIn(password, log)
+
+  def test_a_renewed_certificate_is_served_without_a_restart(self):
+    self.serve_page()
+    os.unlink(self.pem)
+    certificate.ensure(self.pem, '::1')
+
+    def served():
+      try:
+        return self.ask('/', 'https', cafile=self.pem)[0] == 200
+      except urllib.error.URLError:
+        return False
+
+    wait_until(served, 'the new certificate is served', 30)
+    self.assertEnds()
+
+  def test_it_goes_on_as_the_release_that_is_installed(self):
+    self.serve_page()
+    made = self.successor('resilient-web-takeover-httpd')
+    wait_until(lambda: os.path.exists(made), 'the successor runs', 30)
+
+  def test_plain_http_if_that_is_wanted(self):
+    self.clone.configure(**{'takeover-certificate': ''})
+    self.serve_page()
+    self.assertEqual(self.ask('/')[0], 200)
