@@ -1,4 +1,6 @@
 """A tree as it is deployed, and data on its way to archives and clones."""
+import json
+import re
 import unittest
 
 import psutil
@@ -108,6 +110,22 @@ class ReplicationTest(ResilientTestCase):
     self.tree.back_up()
     for clone in self.tree.clones():
       self.assertEqual('b', clone.records().get('row'))
+
+  def test_the_procedure_by_hand_of_the_readme(self):
+    said = self.tree.leader.run('exporter')
+    label = re.search(r'sealed generation (\S+)', said)[1]
+    self.tree.wait_for_archive(label)
+    self.tree.wait_for_clones(label)
+    epoch, sequence = map(int, label.split('.'))
+    for pbs in self.tree.all_pbs():
+      self.assertIn(label, pbs.run('restore', 'data'))
+    for clone in self.tree.clones():
+      self.assertIn('no problem', clone.run('status'))
+      dump = clone.path / 'srv/backup/data'
+      with open(dump / '.resilient/manifest') as manifest:
+        header = json.loads(manifest.readline())
+      self.assertEqual(
+        (epoch, sequence), (header['epoch'], header['sequence']))
 
   def test_clone_refuses_writes(self):
     self.assertEqual(403, self.tree.clone(1).write('intruder', 'x'))
