@@ -1,4 +1,6 @@
 """A tree as it is deployed, and data on its way to archives and clones."""
+import json
+import re
 import unittest
 import urllib.parse
 
@@ -127,6 +129,22 @@ class ReplicationTest(ResilientTestCase):
       self.assertEqual(403, fetch(url, 'POST', '{"generation": null}')[0])
       for path in ('/get/', '/get/export', '/status'):
         self.assertEqual(404, fetch(urllib.parse.urljoin(url, path))[0])
+
+  def test_the_procedure_by_hand_of_the_readme(self):
+    said = self.tree.leader.run('exporter')
+    label = re.search(r'sealed generation (\S+)', said)[1]
+    self.tree.wait_for_archive(label)
+    self.tree.wait_for_clones(label)
+    epoch, sequence = map(int, label.split('.'))
+    for pbs in self.tree.all_pbs():
+      self.assertIn(label, pbs.run('restore', 'data'))
+    for clone in self.tree.clones():
+      self.assertIn('no problem', clone.run('status'))
+      dump = clone.path / 'srv/backup/data'
+      with open(dump / '.resilient/manifest') as manifest:
+        header = json.loads(manifest.readline())
+      self.assertEqual(
+        (epoch, sequence), (header['epoch'], header['sequence']))
 
   def test_clone_refuses_writes(self):
     self.assertEqual(403, self.tree.clone(1).write('intruder', 'x'))

@@ -52,6 +52,30 @@ class ReadmeTest(unittest.TestCase):
       self.assertIn('wrapper-path = ${rootdirectory:bin}/%s\n' % command,
                     profiles)
 
+  def test_what_it_says_of_logs_is_what_the_code_says(self):
+    code = ''.join(path.read_text('utf-8')
+                   for path in (ROOT / 'resilient').glob('*.py'))
+    rows = re.findall(r'^``(.+?)``', section('Is the clone good?').partition(
+      'what to do')[2], re.MULTILINE)
+    self.assertGreater(len(rows), 5)
+    for row in rows:
+      if row.startswith('Permission'):  # What ssh says.
+        continue
+      for part in row.split('…'):
+        part = part.strip(' :')
+        self.assertIn(part.removesuffix(' N'), code, row)
+
+  def test_each_service_of_the_table_of_ports_has_its_offset(self):
+    rows = re.findall(r'^``(\S+)`` +(\d) ', section('In a partition'),
+                      re.MULTILINE)
+    self.assertEqual([('sshd', '0'), ('notifier', '1'),
+                      ('resilient-web-takeover-httpd', '2')], rows)
+    profiles = ''.join(path.read_text() for path in ROOT.glob('*.cfg.in'))
+    for service, offset in rows:
+      port = '[%s-port]' % service.removesuffix('-httpd')
+      text = profiles.partition(port)[2].partition('\n\n')[0]
+      self.assertIn('offset = ' + offset, text)
+
   def test_the_ports_are_as_it_says(self):
     base = (ROOT / 'resilient-base.cfg.in').read_text()
     self.assertIn('22000 + 10 ×', TEXT)
