@@ -117,6 +117,12 @@ def sender_of(path, header, method, where, body):
   return sender
 
 
+def answer_signature(path, question, answer):
+  """Return the signature of `answer`, bytes, to `question`, a text that was
+  never used before: so an answer can neither be forged nor be an old one."""
+  return _mac(path, 'answer', question, hashlib.sha256(answer).hexdigest())
+
+
 class Hints:
   """Which hints were accepted: each sender is heard once for each generation,
   and never again for an older one.  No clock is asked.

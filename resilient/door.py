@@ -11,6 +11,7 @@ from .limits import Rate, Seldom
 
 log = logging.getLogger('resilient.door')
 
+ANSWER_SIGNATURE = 'Resilient-Signature'
 _HEADERS = {
   # An URL may have a token or a password in it.
   'Referrer-Policy': 'no-referrer',
@@ -86,6 +87,13 @@ class Door:
       return self._strangers.refusal() or (
         'this hint is refused: %s\n' % error, 403)
     return '', 204
+
+  def sign(self, response):
+    """Return `response`, signed for who asked."""
+    response.headers[ANSWER_SIGNATURE] = authentication.answer_signature(
+      self._current().secret_file, flask.request.args.get('question', ''),
+      response.get_data())
+    return response
 
   def refusal(self, purpose, token):
     """Return the answer to a request whose URL has not the right `token`, and

@@ -70,7 +70,8 @@ def application(current):
 
   @app.get('/status/<token>')
   def get_status(token):  # pylint: disable=unused-variable
-    return door.refusal(STATUS, token) or flask.jsonify(status(current()))
+    return door.refusal(STATUS, token) or door.sign(
+      flask.jsonify(status(current())))
 
   return app
 

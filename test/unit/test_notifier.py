@@ -164,6 +164,17 @@ class TestNotifier(TestCase):
     status = json.loads(self.ask('/status/' + self.status)[1])
     self.assertEqual((status['role'], status['verified']), ('import', None))
 
+  def test_the_status_is_signed_for_who_asked(self):
+    path = self.clone.options['secret-file']
+    seen = set()
+    for question in ('', 'a', 'b'):
+      _, body, headers = self.served.ask(
+        'GET', '/status/%s?question=%s' % (self.status, question))
+      seen.add(headers['Resilient-Signature'])
+      self.assertEqual(headers['Resilient-Signature'],
+                       authentication.answer_signature(path, question, body))
+    self.assertEqual(len(seen), 3)
+
   def test_nothing_is_kept_or_passed_on_by_a_browser(self):
     headers = self.served.ask('GET', '/get/%s/import' % self.feeds)[2]
     self.assertEqual(headers['Referrer-Policy'], 'no-referrer')
