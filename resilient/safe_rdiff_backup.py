@@ -18,9 +18,13 @@ from rdiffbackup import run
 _CLASSES = frozenset((
   ('rdiff_backup.connection', 'ConnectionRequest'),
   ('rdiff_backup.hash', 'Report'),
+  ('rdiff_backup.iterfile', 'MiscIterFlush'),
+  ('rdiff_backup.iterfile', 'MiscIterFlushRepeat'),
   ('rdiff_backup.rpath', 'RPath'),
   ('rdiffbackup.locations.fs_abilities', 'FSAbilities'),
   ('re', '_compile'),
+  # So a refusal of the other side is told by its own words.
+  ('_pickle', 'UnpicklingError'),
 ))
 _PACKAGES = ('builtins', 'rdiff_backup', 'rdiffbackup')
 

@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import shlex
 import shutil
 import sys
 
@@ -59,9 +58,11 @@ class Partition:
       'ssh-private-key': self.at('etc/key'),
     }, **options}
     authentication.ensure_secret(self.options['secret-file'], SECRET)
+    # As buildout makes it.
     self.program('rdiff-backup', (
-      'PYTHONPATH=%s exec %s -m resilient.safe_rdiff_backup "$@"\n' % (
-        shlex.quote(str(ROOT)), shlex.quote(sys.executable))))
+      'import sys\nsys.path.insert(0, %r)\n'
+      'from resilient.safe_rdiff_backup import main\nsys.exit(main())\n'
+      % str(ROOT)), sys.executable)
     # What the service holds, and how it is dumped and loaded.
     self.program('data-exporter', (
       'exec %s -a --checksum --delete --exclude /.resilient "%s/" "%s"\n' % (
@@ -85,10 +86,11 @@ class Partition:
     self.configuration.store.create()
     return self.configuration
 
-  def program(self, name, text):
-    """Make bin/`name` a shell script."""
+  def program(self, name, text, interpreter='/bin/sh'):
+    """Make bin/`name` a script, of the shell by default."""
     path = self.at('bin/' + name)
-    pathlib.Path(path).write_text('#!/bin/sh\n' + text, encoding='utf-8')
+    pathlib.Path(path).write_text(
+      '#!%s\n%s' % (interpreter, text), encoding='utf-8')
     os.chmod(path, 0o700)
     return path
 
