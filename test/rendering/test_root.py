@@ -111,7 +111,7 @@ class TestRefused(MasterTestCase):
   def test_what_is_wrong_is_named_with_what_is_allowed(self):
     for number, parameters, words in (
         ('three', {}, ('data', "'three'", 'whole number, at least 1')),
-        (0, {}, ('data', '0', 'whole number, at least 1')),
+        (0, {}, ('data', "'0'", 'whole number, at least 1')),
         ('-1', {}, ("'-1'",)), ('1.5', {}, ("'1.5'",)), ('', {}, ("''",)),
         (2, {'-sla-runer0-computer_guid': 'X'}, (
           '-sla-runer0-computer_guid', "'X'", '-sla-0-, -sla-data0-, -sla-1-,'
