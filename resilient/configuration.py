@@ -21,7 +21,8 @@ class InvalidConfiguration(Exception):
 
 _REQUIRED = object()
 
-# name: (check, default)
+# name: (check, default).  What a parameter of the instance says is required:
+# the profile passes it on, and its default is in parameter-schema.json alone.
 _COMMON = {
   'role': (parameter.text, _REQUIRED),
   # Where this package is: another release of the stack has another one.
@@ -33,7 +34,7 @@ _COMMON = {
   'ip': (parameter.text, _REQUIRED),
   'notifier-port': (parameter.port, _REQUIRED),
   # Seconds between two looks of a level-triggered task.
-  'check-interval': (parameter.seconds, 60),
+  'check-interval': (parameter.seconds, _REQUIRED),
   # Seconds that a new partition may be without any backup.
   'patience': (parameter.seconds, 3 * 3600),
 }
@@ -48,10 +49,12 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
-    'periodicity': (parameter.cron, '0 * * * *'),
+    'periodicity': (parameter.periodicity, _REQUIRED),
+    # A generation is late this long after it was sealed; 0: as below.
+    'maximum-age': (parameter.seconds_or_none, 0),
     # An export is late when it was not sealed this long after its time.
     'lateness-margin': (parameter.seconds, 1800),
-    'export-deadline': (parameter.seconds, 6 * 3600),
+    'export-deadline': (parameter.seconds, _REQUIRED),
     # How long an export waits for a pull that reads the dump.
     'lock-deadline': (parameter.seconds, 3600),
     'notification-deadline': (parameter.seconds, 10),
@@ -59,7 +62,7 @@ _ROLES = {
   'import': {
     **_DUMP,
     'importer': (parameter.path, _REQUIRED),
-    'import-deadline': (parameter.seconds, 6 * 3600),
+    'import-deadline': (parameter.seconds, _REQUIRED),
     'lock-deadline': (parameter.seconds, 3600),
     'takeover-port': (parameter.port, _REQUIRED),
     'takeover-triggered': (parameter.path, _REQUIRED),
@@ -78,8 +81,9 @@ _ROLES = {
     'ssh': (parameter.path, _REQUIRED),
     'ssh-private-key': (parameter.path, _REQUIRED),
     'shared-instances': (parameter.objects, ''),
-    'remove-backup-older-than': (parameter.text, '2W'),
-    'transfer-deadline': (parameter.seconds, 24 * 3600),
+    # Of shared instances that say nothing.
+    'remove-backup-older-than': (parameter.retention, _REQUIRED),
+    'transfer-deadline': (parameter.seconds, _REQUIRED),
   },
 }
 

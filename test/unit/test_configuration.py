@@ -29,9 +29,19 @@ class TestConfiguration(TestCase):
     self.assertEqual(found.configuration.check_interval, 7)
 
   def test_what_is_left_out_has_a_default(self):
-    found = self.partition('export', **{'check-interval': '', 'notify': None})
-    self.assertEqual(found.configuration.check_interval, 60)
+    found = self.partition('export', **{'patience': '', 'notify': None})
+    self.assertEqual(found.configuration.patience, 3 * 3600)
     self.assertEqual(found.configuration.notify, [])
+
+  def test_what_a_parameter_says_has_its_default_in_the_schema_alone(self):
+    for role, keys in (
+        ('export', ('check-interval', 'periodicity', 'export-deadline')),
+        ('import', ('check-interval', 'import-deadline')),
+        ('pull-backup', ('check-interval', 'transfer-deadline',
+                         'remove-backup-older-than'))):
+      for key in keys:
+        self.assertEqual(
+          '%s is missing' % key, self.error(role, **{key: ''}))
 
   def test_a_wrong_role_is_refused_with_the_right_ones(self):
     self.assertEqual(
@@ -40,6 +50,7 @@ class TestConfiguration(TestCase):
 
   def test_a_wrong_value_is_refused_with_name_and_remedy(self):
     for options, message in (
+        ({'maximum-age': '-1'}, "maximum-age is '-1', and must be a whole"),
         ({'notifier-port': '65536'},
          "notifier-port is '65536', and must be a port, from 1 to 65535"),
         ({'notifier-port': 'http'}, "notifier-port is 'http', and must be"),
@@ -60,8 +71,8 @@ class TestConfiguration(TestCase):
       'pull-backup', **{'shared-instances': 'x'}))
 
   def test_a_wrong_cron_expression_is_refused(self):
-    self.assertIn("periodicity is 'hourly', and must be",
-                  self.error(periodicity='hourly'))
+    self.assertIn("periodicity is 'hurly', and must be",
+                  self.error(periodicity='hurly'))
 
   def test_a_missing_file_says_what_to_do(self):
     with self.assertRaisesRegex(InvalidConfiguration, 'deploy the instance'):
