@@ -74,7 +74,7 @@ def periodicity(value):
     ' or "Mon 3:30", that comes at all')
   # Imported here: a gate on a clone has no time of cron, and must start fast.
   import croniter
-  fields = text(value).split()
+  fields = value.split() if isinstance(value, str) else []
   if len(fields) != 5:
     from slapos.recipe.dcron import systemd_to_cron
     try:
@@ -101,7 +101,7 @@ RETENTION = re.compile(
 
 def retention(value):
   """Return `value` as a time or a number of backups of rdiff-backup."""
-  if not RETENTION.fullmatch(text(value)):
+  if not isinstance(value, str) or not RETENTION.fullmatch(value):
     raise ValueError(
       'a duration of rdiff-backup, like "2W" or "1M15D", or a number of'
       ' backups, like "10B"')

@@ -105,7 +105,17 @@ class TestPeer(TestCase):
   def test_retention_is_the_peers_or_else_the_partitions(self):
     mine = dict(_SHARED, **{'remove-backup-older-than': '3D'})
     self.assertEqual(self.peers(mine)[0][0].older_than, '3D')
-    self.assertEqual(self.peers(_SHARED)[0][0].older_than, '2W')
+    for none in (_SHARED, dict(_SHARED, **{'remove-backup-older-than': ''})):
+      self.assertEqual(self.peers(none)[0][0].older_than, '2W')
+
+  def test_a_wrong_retention_removes_nothing_and_stops_no_backup(self):
+    for value in ('2 weeks', 'now', '0D', '2W\n', 3):
+      wrong = dict(_SHARED, **{'remove-backup-older-than': value})
+      (peer,), (sentence,) = self.peers(wrong)
+      self.assertEqual((peer.task, peer.older_than), ('pull-data', ''))
+      for part in (_SHARED['title'], 'parameter remove-backup-older-than is %r'
+                   % value, 'must be a duration of rdiff-backup'):
+        self.assertIn(part, sentence)
 
   def test_a_pbs_without_shared_instances_has_nothing_to_do(self):
     for nothing in ('', None, []):
@@ -124,8 +134,7 @@ class TestPeer(TestCase):
         ('url', 'ssh://user@[::1]:22/x\nProxyCommand x', 'like ssh://'),
         ('name', '../data', 'letters, digits'),
         ('name', 'a\n', 'letters, digits'),
-        ('server-key', 'key\nHost *', 'an ssh public key'),
-        ('remove-backup-older-than', '2 weeks', 'a duration of rdiff-backup')):
+        ('server-key', 'key\nHost *', 'an ssh public key')):
       with self.subTest(key=key, value=value):
         peers, (sentence,) = self.peers(dict(_SHARED, **{key: value}))
         self.assertEqual(peers, [])

@@ -10,7 +10,7 @@ import jsonschema
 
 from resilient import parameter, schema, schema_file
 
-from .partition import ROOT
+from .partition import RDIFF_BACKUP, ROOT, write_tree
 from .support import TestCase
 
 _SCHEMAS = sorted(ROOT.glob('*-schema.json'))
@@ -165,6 +165,24 @@ class TestSamples(TestCase):
     given, complete = schema.Schema(str(_PARAMETERS)).check(mine)
     self.assertEqual(given, mine)
     self.assertFalse(set(mine) & set(complete))
+
+  def test_rdiff_backup_takes_each_retention(self):
+    rdiff_backup = [RDIFF_BACKUP, '--api-version', '201']
+    write_tree(self.path('source'), {'file': 'content'})
+    for moment in (1_600_000_000, 1_700_000_000):
+      subprocess.run(
+        [*rdiff_backup, '--current-time', str(moment), 'backup',
+         self.path('source'), self.path('archive')],
+        check=True, capture_output=True)
+    for name, sample in samples('valid'):
+      value = sample['parameters'].get('remove-backup-older-than')
+      if value:
+        result = subprocess.run(
+          [*rdiff_backup, '--force', 'remove', 'increments', '--older-than',
+           value, self.path('archive')], capture_output=True, text=True)
+        # 2: there was nothing to remove.
+        self.assertIn(result.returncode, (0, 2), (name, result.stderr))
+        self.assertNotIn('Bad time', result.stderr + result.stdout)
 
   def test_each_periodicity_comes(self):
     for name, sample in samples('valid'):
