@@ -100,7 +100,7 @@ def _converted(value, schema):
 class Schema:
   """The schema in file `path`.
 
-  more: folders of schemas that it refers to and that are not beside it.
+  more: folders of schemas that it refers to, as in schema_file.read.
   Raises OSError, ValueError, KeyError for a schema that is none.
   """
 
