@@ -50,6 +50,11 @@ def _parser():
     ' fingerprint')
   certificate.add_argument('path')
   certificate.add_argument('--address', required=True)
+  parameters = commands.add_parser(
+    'parameters', help='check parameters, JSON from the standard input')
+  parameters.add_argument('schema')
+  parameters.add_argument(
+    '--more', action='append', default=[], help='a folder of more schemas')
   key = commands.add_parser('key', help='make an ssh key and print it')
   key.add_argument('path')
   key.add_argument('--comment', default='')
@@ -90,6 +95,15 @@ def _print_status(configuration, as_json):
   return 0
 
 
+def _check_parameters(path, more):
+  from . import schema
+  try:
+    return schema.main(path, more, sys.stdin, sys.stdout)
+  except schema.InvalidParameters as error:
+    sys.stderr.write('%s\n' % error)
+    return 1
+
+
 def _make(arguments):
   """Make what an instance needs before it has a configuration, and print what
   others may know of it.  Raises ValueError."""
@@ -115,6 +129,8 @@ def _dispatch(arguments):
       sys.stderr.write('%s: %s\n' % (arguments.command, error))
       return 1
     return 0
+  if arguments.command == 'parameters':
+    return _check_parameters(arguments.schema, arguments.more)
   configuration = configuration_module.load(arguments.configuration)
   if arguments.command == 'request':
     configuration.store.request(arguments.task)

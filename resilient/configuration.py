@@ -5,10 +5,8 @@ The file is written by the instance's profile.  Its keys are those of section
 """
 import logging
 import os
-import re
-import typing
 
-from . import parameter
+from . import parameter, peer
 from .durable import read_json
 from .task_store import TaskStore
 
@@ -21,7 +19,8 @@ class InvalidConfiguration(Exception):
 
 _REQUIRED = object()
 
-# name: (check, default)
+# name: (check, default).  What a parameter of the instance says is required:
+# the profile passes it on, and its default is in parameter-schema.json alone.
 _COMMON = {
   'role': (parameter.text, _REQUIRED),
   # Where this package is: another release of the stack has another one.
@@ -34,12 +33,15 @@ _COMMON = {
   'notifier-port': (parameter.port, _REQUIRED),
   # The secret of the tree, or of this instance: authentication.py.
   'secret-file': (parameter.path, _REQUIRED),
-  # Seconds between two looks of a level-triggered task.
-  'check-interval': (parameter.seconds, 60),
   # Seconds that a new partition may be without any backup.
   'patience': (parameter.seconds, 3 * 3600),
 }
+_QUEUE = {
+  # Seconds between two looks of a level-triggered task.
+  'check-interval': (parameter.seconds, _REQUIRED),
+}
 _DUMP = {
+  **_QUEUE,
   'name': (parameter.name, _REQUIRED),
   'dump-directory': (parameter.path, _REQUIRED),
   'rdiff-backup': (parameter.path, _REQUIRED),
@@ -50,10 +52,12 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
-    'periodicity': (parameter.cron, '0 * * * *'),
+    'periodicity': (parameter.periodicity, _REQUIRED),
+    # A generation is late this long after it was sealed; 0: as below.
+    'maximum-age': (parameter.seconds_or_none, 0),
     # An export is late when it was not sealed this long after its time.
     'lateness-margin': (parameter.seconds, 1800),
-    'export-deadline': (parameter.seconds, 6 * 3600),
+    'export-deadline': (parameter.seconds, _REQUIRED),
     # How long an export waits for a pull that reads the dump.
     'lock-deadline': (parameter.seconds, 3600),
     'notification-deadline': (parameter.seconds, 10),
@@ -61,7 +65,7 @@ _ROLES = {
   'import': {
     **_DUMP,
     'importer': (parameter.path, _REQUIRED),
-    'import-deadline': (parameter.seconds, 6 * 3600),
+    'import-deadline': (parameter.seconds, _REQUIRED),
     'lock-deadline': (parameter.seconds, 3600),
     'takeover-port': (parameter.port, _REQUIRED),
     'takeover-triggered': (parameter.path, _REQUIRED),
@@ -76,75 +80,18 @@ _ROLES = {
     'software-release-url': (parameter.text, _REQUIRED),
   },
   'pull-backup': {
+    **_QUEUE,
     'archive-directory': (parameter.path, _REQUIRED),
     'rdiff-backup': (parameter.path, _REQUIRED),
     'rsync': (parameter.path, _REQUIRED),
     'ssh': (parameter.path, _REQUIRED),
     'ssh-private-key': (parameter.path, _REQUIRED),
     'shared-instances': (parameter.objects, ''),
-    'remove-backup-older-than': (parameter.text, '2W'),
-    'transfer-deadline': (parameter.seconds, 24 * 3600),
+    # Of shared instances that say nothing.
+    'remove-backup-older-than': (parameter.retention, _REQUIRED),
+    'transfer-deadline': (parameter.seconds, _REQUIRED),
   },
 }
-
-
-class Peer(typing.NamedTuple):
-  """The other side of a PBS's transfer.
-
-  name: the archive's name.  kind: ``pull`` or ``push``.
-  user, host, port, path: from its ``resilient-ssh-url``.
-  server_key: its ssh host key.
-  older_than: retention, as rdiff-backup takes it (``2W``).
-  """
-  name: str
-  kind: str
-  user: str
-  host: str
-  port: int
-  path: str
-  server_key: str
-  older_than: str
-
-  @property
-  def task(self):
-    """The name of the task that serves it."""
-    return '%s-%s' % (self.kind, self.name)
-
-
-_SSH_URL = re.compile(
-  r'ssh://(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.-]*)@'
-  r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
-  r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
-_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?')
-_DURATION = re.compile(r'(?:\d+[smhDWMY])+|\d+B')
-
-
-def peer(shared, default_older_than):
-  """Return the Peer in `shared`, the parameters of a shared instance.
-
-  Raises InvalidConfiguration.
-  """
-  def check(key, matches, allowed):
-    value = shared.get(key)
-    if not (isinstance(value, str) and matches(value)):
-      raise InvalidConfiguration(
-        'shared instance %r: parameter %s is %r, and must be %s' % (
-          shared.get('slave_reference') or shared.get('title'), key, value,
-          allowed))
-    return value
-
-  kind = check('type', ('pull', 'push').__contains__, '"pull" or "push"')
-  url = _SSH_URL.fullmatch(check(
-    'url', _SSH_URL.fullmatch, 'like ssh://user@[address]:port/path'))
-  # Two slashes before the path make rdiff-backup refuse it, hence "/*".
-  shared = dict({'remove-backup-older-than': default_older_than}, **shared)
-  return Peer(
-    check('name', re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*').fullmatch,
-          'letters, digits, "_", "." and "-" alone'),
-    kind, url['user'], url['v6'] or url['host'], int(url['port']), url['path'],
-    check('server-key', _SSH_KEY.fullmatch, 'an ssh public key').strip(),
-    check('remove-backup-older-than', _DURATION.fullmatch,
-          'a duration of rdiff-backup, like "2W" or "1M15D"'))
 
 
 class Configuration:
@@ -178,25 +125,17 @@ class Configuration:
     """The TaskStore of the partition."""
     return TaskStore(self.state('queue.sqlite'))
 
+  @property
+  def longest_task(self):
+    """Seconds that a task of the queue may take.  A push may take its deadline
+    twice: to send, and to have it verified."""
+    return 3600 + max(
+      2 * getattr(self, 'transfer_deadline', 0),
+      getattr(self, 'import_deadline', 0))
+
   def peers(self):
     """Return (Peers, sentences on shared instances that are wrong)."""
-    peers, wrong = {}, []
-    for shared in self.shared_instances:
-      if not shared.get('url'):
-        # The master knows of it before its other side is deployed.
-        continue
-      try:
-        found = peer(shared, self.remove_backup_older_than)
-      except InvalidConfiguration as error:
-        wrong.append(str(error))
-        continue
-      if found.task in peers:
-        wrong.append(
-          'two shared instances of type %s are named %s: give each service its'
-          ' own name' % (found.kind, found.name))
-        continue
-      peers[found.task] = found
-    return list(peers.values()), wrong
+    return peer.peers(self.shared_instances, self.remove_backup_older_than)
 
 
 def load(path):
