@@ -22,7 +22,7 @@ _PROCESSING = re.compile(r'Processing Computer Partition ([^\s.]+)\.')
 # What slapgrid lists at the end of a pass, below a line "Error ..."; all that
 # buildout printed follows, and its last line is what went wrong.
 _FAILED = re.compile(r'.* INFO   (\S+)\[[^\]]*\]: (.*)')
-_ERROR = re.compile(r'[\w.]+(Error|Exception|Failure)\b.*')
+_ERROR = re.compile(r'[\w.]*(Error|Exception|Failure)\b.*')
 
 
 class Instance(typing.NamedTuple):
@@ -135,7 +135,12 @@ def instances(database):
   rows = _query(database, (
     'SELECT partition_reference, reference, software_type, requested_state,'
     " connection_xml FROM partition%s WHERE slap_state = 'busy'") % DB_VERSION)
-  return [Instance(*row[:4], xml2dict(row[4])) for row in rows]
+  return [Instance(*row[:4], _unwrapped(xml2dict(row[4]))) for row in rows]
+
+
+def _unwrapped(parameters):
+  """Return what was published, in either of its forms."""
+  return json.loads(parameters['_']) if '_' in parameters else parameters
 
 
 def shared_instances(database):

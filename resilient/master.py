@@ -59,6 +59,15 @@ class Master:
     partition_id = self._ask(instance.getId)
     return instance.slap_computer_id, partition_id
 
+  def destroy(self, name, software_type):
+    """Have instance `name` of this tree destroyed, with its data."""
+    own = self._ask(self._own)
+    self._ask(
+      own.request,
+      software_release=self._configuration.software_release_url,
+      software_type=software_type, partition_reference=name,
+      state='destroyed')
+
   def rename(self, computer_id, partition_id, name):
     """Give the instance in that partition another name."""
     self._ask(

@@ -1,69 +1,50 @@
-"""The macros of a root instance: parts, requests, places, publication."""
-import configparser
-import pathlib
+"""The macros of a root instance: parts, requests, publication, monitor."""
+import ast
 import unittest
 
-import jinja2
-
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# The example of the interface.
-_SLA = {
-  '-sla-1-computer_guid': 'COMP-GRP1', '-sla-pbs1-computer_guid': 'COMP-PBS1',
-  '-sla-2-computer_guid': 'COMP-GRP2', '-sla-2-network_guid': 'NET-2',
-  '-sla-runner0-computer_guid': 'COMP-RUN0',
-  '-sla-runner2-computer_guid': 'COMP-RUN2',
-}
+from .macros import parts, render, replicate, WITH_CONTEXT, WITHOUT_CONTEXT
 
 
-def macro(name):
-  """Return the macro ``replicate`` of file `name`."""
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_ROOT), extensions=['jinja2.ext.do'])
-  return environment.get_template(name).module.replicate
+def data(count, more='', **context):
+  """Return the sections of a service ``data`` of `count` instances."""
+  return replicate('"data", %r, "export", "import"%s' % (count, more),
+                   **context)
 
 
-def replicate(*arguments, **keywords):
-  """Return {section: {option: value}} of a replicated service."""
-  parser = configparser.ConfigParser(
-    interpolation=None, delimiters=('=',), strict=True)
-  parser.optionxform = str
-  parser.read_string(
-    macro('template-replicated.cfg.in')(*arguments, **keywords))
-  return {name: dict(parser[name]) for name in parser.sections()}
+def requests(sections):
+  """Return the names of the sections that are requests."""
+  return {name for name in sections if name.startswith('request-')
+          and not name.endswith('-guid')}
 
 
 class TestParts(unittest.TestCase):
   """parts.replicate"""
 
-  def parts(self, count):
-    """Return the parts of a service of `count` instances."""
-    return macro('template-parts.cfg.in')('data', count).split()
-
-  def test_each_part_is_a_section_of_the_requests(self):
+  def test_each_part_is_a_section_and_each_request_a_part(self):
     for count in ('1', '2', '3', 4):
-      sections = replicate('data', count, 'export', 'import')
-      parts = self.parts(count)
-      self.assertLessEqual(set(parts), set(sections), count)
-      self.assertEqual(
-        {name for name in sections if name.startswith('request-')
-         and not name.endswith('-guid')},
-        {name for name in parts if name.startswith('request-')})
+      sections = data(count)
+      listed = parts('"data", %r' % count)
+      self.assertLessEqual(set(listed), set(sections), count)
+      self.assertEqual(requests(sections), requests(listed))
 
   def test_the_leader_counts(self):
     clone = 'request-data-pseudo-replicating-'
     self.assertEqual(
-      [name for name in self.parts('3') if name.startswith(clone)],
+      [name for name in parts('"data", "3"') if name.startswith(clone)],
       [clone + '1', clone + '2'])
+
+  def test_they_fit_into_the_option_of_the_caller(self):
+    text = render('[buildout]\nparts =\n  {{ parts.replicate("data", 2) }}\n')
+    for line in text.splitlines()[2:]:
+      self.assertTrue(not line or line.startswith('  '), line)
 
 
 class TestRequests(unittest.TestCase):
   """replicated.replicate"""
 
   def test_names_and_types_are_those_of_the_interface(self):
-    found = {
-      section['name']: section['software-type']
-      for section in replicate('data', '3', 'export', 'import').values()
-      if 'name' in section}
+    found = {section['name']: section['software-type']
+             for section in data('3').values() if 'name' in section}
     self.assertEqual(found, {
       'data0': 'export', 'data1': 'import', 'data2': 'import',
       'PBS (data / 1)': 'pull-backup', 'PBS (data / 2)': 'pull-backup',
@@ -73,27 +54,41 @@ class TestRequests(unittest.TestCase):
       'PBS pushing on data2': 'pull-backup'})
 
   def test_a_number_and_a_text_are_the_same(self):
-    self.assertEqual(replicate('data', 3, 'export', 'import'),
-                     replicate('data', '3', 'export', 'import'))
+    self.assertEqual(data(3), data('3'))
+
+  def test_with_and_without_context_are_the_same(self):
+    call = '{{ replicated.replicate("data", 2, "e", "i", "", "", given) }}'
+    given = {'a': [1, '$'], 'b': '%\n'}
+    self.assertEqual(
+      render(call, WITHOUT_CONTEXT, given=given),
+      render(call, WITH_CONTEXT, given=given, dumps=lambda _: 'by dumps'))
+
+  def test_positions_and_keywords_are_the_same(self):
+    context = {'given': {'a': 'b'}, 'monitor': {'return': 'x'}}
+    self.assertEqual(
+      replicate('"data", 2, "e", "i", "L", "B", given, monitor', **context),
+      replicate(
+        'namebase="data", nbbackup=2, typeexport="e", typeimport="i",'
+        ' heriteLeader="L", heriteBackup="B", slapparameter_dict=given,'
+        ' monitor_parameter_dict=monitor', **context))
 
   def test_one_instance_has_neither_clone_nor_pbs(self):
-    sections = replicate('data', '1', 'export', 'import')
-    self.assertEqual(
-      [name for name in sections if name.startswith('request-')],
-      ['request-data'])
+    self.assertEqual({'request-data'}, requests(data('1')))
 
   def test_the_users_sections_are_inherited_from(self):
-    sections = replicate('data', 2, 'export', 'import', 'ArgLeader',
-                         'ArgBackup')
-    for name, base in (('request-data', 'ArgLeader'),
-                       ('request-data-pseudo-replicating-1', 'ArgBackup')):
-      self.assertEqual(sections[name]['<'].split()[-1], base)
+    sections = data(2, ', "ArgLeader", "ArgBackup", given', given={'n': 1})
+    for name, bases in (
+        ('request-data', ['replicated-request-base',
+                          'replicated-request-serialised', 'ArgLeader']),
+        ('request-data-pseudo-replicating-1', ['replicated-request-base',
+                                               'ArgBackup']),
+        ('request-pbs-data-1', ['replicated-request-base'])):
+      self.assertEqual(sections[name]['<'].split(), bases)
 
   def test_parameters_of_the_user_go_to_the_leader_and_places_to_nobody(self):
-    given = {'colour': 'blue', '-sla-1-computer_guid': 'X'}
-    kept = dict(given)
-    sections = replicate('data', 2, 'export', 'import',
-                         slapparameter_dict=given)
+    given = {'colour': 'blue', 'deep': {'a': [1]}, '-sla-1-computer_guid': 'X'}
+    kept = ast.literal_eval(repr(given))
+    sections = data(2, ', slapparameter_dict=given', given=given)
     self.assertEqual(sections['request-data']['config-colour'], 'blue')
     self.assertEqual(given, kept, 'what the caller gave is not changed')
     for section in sections.values():
@@ -101,65 +96,94 @@ class TestRequests(unittest.TestCase):
     self.assertNotIn(
       'config-colour', sections['request-data-pseudo-replicating-1'])
 
-  def test_monitor_parameters_go_to_all_and_their_results_come_back(self):
-    sections = replicate('data', 2, 'export', 'import', monitor_parameter_dict={
-      'parameter': {'monitor-x': '1'}, 'return': 'monitor-url'})
-    for name in ('request-data', 'request-data-pseudo-replicating-1',
-                 'request-pbs-data-1'):
-      self.assertEqual(sections[name]['config-monitor-x'], '1')
-      self.assertIn('monitor-url', sections[name]['return'].split())
+  def test_the_stacks_parameters_go_where_they_are_needed_if_given(self):
+    names = {
+      'resiliency-import-deadline': {'request-data-pseudo-replicating-1'},
+      'resiliency-transfer-deadline': {'request-pbs-data-1'},
+      'resiliency-check-interval': {
+        'request-data-pseudo-replicating-1', 'request-pbs-data-1'},
+      'remove-backup-older-than': {'request-pull-backup-server-data-1'}}
+    for value in (60, '60', '', None):
+      given = dict.fromkeys(names, value)
+      sections = data(2, ', slapparameter_dict=given', given=given)
+      for name, expected in names.items():
+        with self.subTest(name, value=value):
+          self.assertEqual({'request-data'} | (expected if value else set()), {
+            section for section in sections
+            if 'config-' + name in sections[section]})
+    self.assertFalse([
+      name for section in data(2).values() for name in section
+      if 'resiliency' in name or 'older' in name])
 
   def test_what_is_published_is_that_of_the_interface(self):
-    published = replicate('data', 3, 'export', 'import')[
-      'publish-connection-information']
+    published = data(3)['publish-connection-information']
     self.assertEqual(set(published) - {'recipe'}, {
       key % id for id in (1, 2) for key in (
         'takeover-data-%d-url', 'takeover-data-%d-password',
         'feed-url-data-%d-pull', 'feed-url-data-%d-push')})
 
   def test_each_peer_asks_for_what_the_other_side_publishes(self):
-    sections = replicate('data', 3, 'export', 'import')
+    sections = data(3)
     for name, section in sections.items():
       for value in section.values():
         for word in value.split():
-          if ':connection-' in word:
+          if ':connection-' in word and not word.startswith('!py!'):
             reference = word.partition('${')[2].partition('}')[0]
             source, _, key = reference.partition(':connection-')
-            self.assertIn(key, sections[source]['return'].split(), name)
+            if source in sections:
+              self.assertIn(key, sections[source]['return'].split(), name)
 
 
-class TestPlaces(unittest.TestCase):
-  """The -sla- parameters."""
+class TestMonitor(unittest.TestCase):
+  """monitor_parameter_dict"""
 
-  def places(self, name, parameters):
-    """Return where instance `name` of service ``runner`` has to be."""
-    section, = (
-      section for section in replicate(
-        'runner', '3', 'export', 'import',
-        slapparameter_dict=parameters).values()
-      if section.get('name') == name)
-    return {key[4:]: value for key, value in section.items()
-            if key.startswith('sla-')}
+  _ALL = ('request-data', 'request-data-pseudo-replicating-1',
+          'request-pbs-data-1')
 
-  def test_the_example_of_the_interface(self):
-    for name, expected in (
-        ('runner0', {'computer_guid': 'COMP-RUN0'}),
-        ('runner1', {'computer_guid': 'COMP-GRP1'}),
-        ('runner2', {'computer_guid': 'COMP-RUN2', 'network_guid': 'NET-2'}),
-        ('PBS (runner / 1)', {'computer_guid': 'COMP-PBS1'}),
-        ('PBS (runner / 2)', {
-          'computer_guid': 'COMP-GRP2', 'network_guid': 'NET-2'})):
-      with self.subTest(name):
-        self.assertEqual(self.places(name, _SLA), expected)
+  def monitored(self, **monitor):
+    """Return the sections with this dictionary."""
+    return data(2, ', monitor_parameter_dict=monitor', monitor=monitor)
 
-  def test_without_a_parameter_networks_differ(self):
-    for name in ('runner0', 'runner1', 'PBS (runner / 1)'):
-      self.assertEqual(
-        self.places(name, {'-sla-9-computer_guid': 'X'}),
-        {'mode': 'unique_by_network'})
+  def test_parameters_go_to_all_and_results_come_back(self):
+    for returned in ('monitor-url more', ['monitor-url', 'more']):
+      sections = self.monitored(
+        parameter={'monitor-x': '1', 'monitor-y': '${a:b}'},
+        **{'return': returned})
+      for name in self._ALL:
+        self.assertEqual(sections[name]['config-monitor-x'], '1')
+        self.assertEqual(sections[name]['config-monitor-y'], '${a:b}')
+        self.assertEqual(
+          ['monitor-url', 'more'], sections[name]['return'].split()[-2:])
+      self.assertNotIn('monitor-base-url-dict', sections)
 
-  def test_one_number_is_no_prefix_of_another(self):
-    self.assertEqual(
-      self.places('runner1', {'-sla-10-computer_guid': 'X',
-                              '-sla-runner11-computer_guid': 'Y'}),
-      {'mode': 'unique_by_network'})
+  def test_one_that_the_user_gives_as_well_is_there_once(self):
+    sections = data(
+      2, ', "", "", given, monitor', given={'monitor-x': 'of the user'},
+      monitor={'parameter': {'monitor-x': 'of the profile'}})
+    for name in self._ALL:
+      self.assertEqual('of the profile', sections[name]['config-monitor-x'])
+
+  def test_urls_are_collected_unless_told_otherwise(self):
+    urls = {'data0': 'request-data',
+            'data1': 'request-data-pseudo-replicating-1',
+            'pbs-data-1': 'request-pbs-data-1'}
+    asked = {'return': ['monitor-base-url']}
+    for monitor, collected in (
+        (asked, True), ({**asked, 'set-monitor-url': True}, True),
+        ({'set-monitor-url': 'true'}, True), ({}, False),
+        ({**asked, 'set-monitor-url': False}, False),
+        ({**asked, 'set-monitor-url': 'False'}, False)):
+      with self.subTest(monitor):
+        sections = self.monitored(**monitor)
+        self.assertEqual(
+          {key: '${%s:connection-monitor-base-url}' % section
+           for key, section in urls.items()} if collected else None,
+          sections.get('monitor-base-url-dict'))
+        for name in self._ALL:
+          self.assertEqual(
+            collected or 'return' in monitor,
+            'monitor-base-url' in sections[name]['return'].split())
+
+
+if __name__ == '__main__':
+  unittest.main()

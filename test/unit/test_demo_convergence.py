@@ -70,6 +70,12 @@ class TestPass(TestCase):
     self.assertTrue(found.working)
     self.assertFalse(found.converged)
 
+  def test_a_wrong_parameter_is_found(self):
+    line = "Error: parameter -sla-9-x is 'X', and must begin with: -sla-0-"
+    log = FAILED_PASS.replace(
+      "KeyError: 'Connection parameter ssh-key not found.'", line)
+    self.assertEqual(self.outcome(log, 1).failures['slappart0'], line)
+
   def test_an_idle_pass_of_a_complete_tree_is_converged(self):
     found = self.outcome(IDLE_PASS)
     self.assertEqual((found.processed, found.failures), ([], {}))

@@ -1,0 +1,204 @@
+"""Test case: a real SlapOS master, and a root instance that is built against it
+by a real buildout with the real recipes.  Only the children are not built."""
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+
+import slapos.slap
+from slapos.util import dumps, xml2dict
+
+from demo import convergence
+from environment.dialect_case import BuildoutTestCase
+from resilient.master import Master
+
+from . import macros
+
+_COMPUTER = 'local'
+_SOFTWARE = 'http://[::1]/software.cfg'
+_PARTITIONS = 24
+_PATIENCE = 60
+# What each type publishes, as the interface has it.
+_PUBLISHED = {
+  'export': ('ssh-public-key', 'resilient-ssh-url', 'notification-id', 'ip'),
+  'import': ('ssh-public-key', 'resilient-ssh-url', 'notification-url', 'ip',
+             'takeover-url', 'takeover-password'),
+  'pull-backup': ('ssh-key', 'notification-url', 'feeds-url'),
+}
+_HEAD = '''
+[buildout]
+parts =
+  %(parts)s
+eggs-directory = eggs
+develop-eggs-directory = develop-eggs
+offline = true
+
+[slap-connection]
+computer-id = local
+partition-id = %(partition)s
+server-url = %(url)s
+key-file =
+cert-file =
+software-release-url = %(software)s
+requested = started
+'''
+
+
+def _free_port():
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+class MasterTestCase(BuildoutTestCase):
+  """A root instance of a fresh master for each test."""
+
+  def setUp(self):
+    super().setUp()
+    self.database = self.folder / 'proxy.db'
+    port = _free_port()
+    self.url = 'http://127.0.0.1:%d' % port
+    configuration = self.write('slapos.cfg', '''\
+      [slapos]
+      computer_id = local
+      master_url = %s
+      [slapproxy]
+      host = 127.0.0.1
+      port = %d
+      database_uri = %s
+      ''' % (self.url, port, self.database))
+    with open(self.folder / 'proxy.log', 'wb') as log:
+      self._proxy = subprocess.Popen(
+        [os.path.join(os.path.dirname(sys.executable), 'slapos'), 'proxy',
+         'start', '--cfg', configuration], stdin=subprocess.DEVNULL,
+        stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    self.addCleanup(self.stop_master)
+    self.slap = slapos.slap.slap()
+    self.slap.initializeConnection(self.url)
+    end = time.monotonic() + _PATIENCE
+    while True:
+      with contextlib.suppress(Exception):
+        self._format()
+        break
+      if time.monotonic() > end:
+        self.fail((self.folder / 'proxy.log').read_text())
+      time.sleep(0.1)
+    root = self.slap.registerOpenOrder().request(_SOFTWARE, convergence.ROOT)
+    self.root = root.getId()
+
+  def stop_master(self):
+    """End the master."""
+    if self._proxy.poll() is None:
+      os.killpg(self._proxy.pid, signal.SIGKILL)
+      self._proxy.wait()
+
+  def master(self):
+    """Return the master as the root, and so each of its tree, sees it."""
+    return Master(types.SimpleNamespace(
+      server_url=self.url, key_file='', cert_file='', computer_id=_COMPUTER,
+      partition_id=self.root, software_release_url=_SOFTWARE))
+
+  def _format(self):
+    self.slap.registerComputer(_COMPUTER).updateConfiguration(dumps({
+      'reference': _COMPUTER, 'address': '::1', 'netmask': '',
+      'partition_list': [
+        {'reference': 'p%d' % number, 'tap': {'name': 'p'},
+         'address_list': [{'addr': '::1', 'netmask': ''}]}
+        for number in range(_PARTITIONS)]}))
+
+  # The root
+
+  def root_profile(self, template, parts, **context):
+    """Write the profile of the root: a template that calls the macros, and the
+    parts that it has, another template."""
+    text = macros.render(_HEAD % {
+      'parts': parts, 'partition': self.root, 'url': self.url,
+      'software': _SOFTWARE} + template, **context)
+    path = self.folder / 'buildout.cfg'
+    path.write_text(text.replace('@code@', str(macros.ROOT)), 'utf-8')
+
+  def service(self, number, after='', **parameters):
+    """Write the profile of a root with one service ``data``, called with
+    `number`; `after` follows the call."""
+    self.root_profile(
+      '{{ replicated.replicate("data", number, "export", "import",'
+      ' slapparameter_dict=parameters) }}\n' + after,
+      '{{ parts.replicate("data", number) }}', number=number,
+      parameters={name.replace('_', '-') if name.isidentifier() else name: value
+                  for name, value in parameters.items()})
+
+  def build(self, status=None):
+    """Build the root once; return the output."""
+    return self.buildout(status=status)
+
+  def converge(self):
+    """Build the root, and let its children publish, until it is done; return
+    the output of the last build.  Raises AssertionError."""
+    for _ in range(6):
+      output = self.build()
+      if 'Error' not in output:
+        return output
+      self.publish()
+    raise AssertionError(output)
+
+  # The children
+
+  def publish(self):
+    """Let each child publish what its type does, in the form in which it was
+    asked."""
+    for title, instance in self.instances().items():
+      if instance.type not in _PUBLISHED:
+        continue
+      values = {name: '%s of %s' % (name, title)
+                for name in _PUBLISHED[instance.type]}
+      if '_' in self.parameters_as_stored(title):
+        values = {'_': json.dumps(values)}
+      self._partition(instance).setConnectionDict(values)
+
+  def _partition(self, instance):
+    return self.slap.registerComputerPartition(_COMPUTER, instance.partition)
+
+  def instances(self):
+    """Return {title: convergence.Instance}."""
+    return {instance.title: instance
+            for instance in convergence.instances(self.database)}
+
+  def states(self):
+    """Return {title: requested state} of all instances but the root."""
+    return {title: instance.state for title, instance in
+            self.instances().items() if title != convergence.ROOT}
+
+  def parameters_as_stored(self, title):
+    """Return the parameters of an instance as the master has them."""
+    instance = self.instances()[title]
+    text, = convergence._query(
+      self.database, "SELECT xml FROM partition%s WHERE reference = '%s'" % (
+        convergence.DB_VERSION, instance.partition))
+    return xml2dict(text[0])
+
+  def parameters(self, title):
+    """Return the parameters of an instance as its profile sees them."""
+    found = self.parameters_as_stored(title)
+    return json.loads(found['_']) if '_' in found else found
+
+  def published(self):
+    """Return what the root publishes."""
+    return self.instances()[convergence.ROOT].parameters
+
+  def report(self):
+    """Let the node forget the instances that are to be destroyed, as ``slapos
+    node report`` does."""
+    for instance in self.instances().values():
+      if instance.state == 'destroyed':
+        self._partition(instance).destroyed()
+
+  def memory(self):
+    """Return what the root remembers of its clones."""
+    return json.loads(pathlib.Path(
+      self.folder, 'srv/resilient/clones-data.json').read_text())
