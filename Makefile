@@ -10,7 +10,7 @@ DEMO = $(PYTHON) -m demo $(1) --work $(abspath $(WORK)) $(ARGS)
 ON_A_NODE := env demo status takeover stop clean check test bench
 
 .DEFAULT_GOAL := help
-.PHONY: help hash $(ON_A_NODE)
+.PHONY: help hash tables $(ON_A_NODE)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.* ## /\1	/p' $(firstword $(MAKEFILE_LIST)) \
@@ -54,3 +54,6 @@ endif
 
 hash: ## write the checksums of all templates to buildout.hash.cfg
 	@./update-hash
+
+tables: ## write the table of the parameters to README.rst
+	@/usr/bin/python3 docs/tables.py

@@ -41,6 +41,11 @@ def _parser():
   restore.add_argument('name')
   restore.add_argument('--generation')
   restore.add_argument('--to')
+  parameters = commands.add_parser(
+    'parameters', help='check parameters, JSON from the standard input')
+  parameters.add_argument('schema')
+  parameters.add_argument(
+    '--more', action='append', default=[], help='a folder of more schemas')
   key = commands.add_parser('key', help='make an ssh key and print it')
   key.add_argument('path')
   key.add_argument('--comment', default='')
@@ -81,12 +86,23 @@ def _print_status(configuration, as_json):
   return 0
 
 
+def _check_parameters(path, more):
+  from . import schema
+  try:
+    return schema.main(path, more, sys.stdin, sys.stdout)
+  except schema.InvalidParameters as error:
+    sys.stderr.write('%s\n' % error)
+    return 1
+
+
 def _dispatch(arguments):
   if arguments.command == 'key':
     from . import keys
     print(keys.ensure(
       arguments.path, arguments.comment, arguments.ssh_keygen))
     return 0
+  if arguments.command == 'parameters':
+    return _check_parameters(arguments.schema, arguments.more)
   configuration = configuration_module.load(arguments.configuration)
   if arguments.command == 'request':
     configuration.store.request(arguments.task)

@@ -21,7 +21,8 @@ class InvalidConfiguration(Exception):
 
 _REQUIRED = object()
 
-# name: (check, default)
+# name: (check, default).  What a parameter of the instance says is required:
+# the profile passes it on, and its default is in parameter-schema.json alone.
 _COMMON = {
   'role': (parameter.text, _REQUIRED),
   # Where this package is: another release of the stack has another one.
@@ -33,7 +34,7 @@ _COMMON = {
   'ip': (parameter.text, _REQUIRED),
   'notifier-port': (parameter.port, _REQUIRED),
   # Seconds between two looks of a level-triggered task.
-  'check-interval': (parameter.seconds, 60),
+  'check-interval': (parameter.seconds, _REQUIRED),
   # Seconds that a new partition may be without any backup.
   'patience': (parameter.seconds, 3 * 3600),
 }
@@ -48,10 +49,12 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
-    'periodicity': (parameter.cron, '0 * * * *'),
+    'periodicity': (parameter.periodicity, _REQUIRED),
+    # A generation is late this long after it was sealed; 0: as below.
+    'maximum-age': (parameter.seconds_or_none, 0),
     # An export is late when it was not sealed this long after its time.
     'lateness-margin': (parameter.seconds, 1800),
-    'export-deadline': (parameter.seconds, 6 * 3600),
+    'export-deadline': (parameter.seconds, _REQUIRED),
     # How long an export waits for a pull that reads the dump.
     'lock-deadline': (parameter.seconds, 3600),
     'notification-deadline': (parameter.seconds, 10),
@@ -59,7 +62,7 @@ _ROLES = {
   'import': {
     **_DUMP,
     'importer': (parameter.path, _REQUIRED),
-    'import-deadline': (parameter.seconds, 6 * 3600),
+    'import-deadline': (parameter.seconds, _REQUIRED),
     'lock-deadline': (parameter.seconds, 3600),
     'takeover-port': (parameter.port, _REQUIRED),
     'takeover-triggered': (parameter.path, _REQUIRED),
@@ -78,8 +81,9 @@ _ROLES = {
     'ssh': (parameter.path, _REQUIRED),
     'ssh-private-key': (parameter.path, _REQUIRED),
     'shared-instances': (parameter.objects, ''),
-    'remove-backup-older-than': (parameter.text, '2W'),
-    'transfer-deadline': (parameter.seconds, 24 * 3600),
+    # Of shared instances that say nothing.
+    'remove-backup-older-than': (parameter.retention, _REQUIRED),
+    'transfer-deadline': (parameter.seconds, _REQUIRED),
   },
 }
 
@@ -90,7 +94,7 @@ class Peer(typing.NamedTuple):
   name: the archive's name.  kind: ``pull`` or ``push``.
   user, host, port, path: from its ``resilient-ssh-url``.
   server_key: its ssh host key.
-  older_than: retention, as rdiff-backup takes it (``2W``).
+  older_than: retention, as rdiff-backup takes it (``2W``); '' keeps all.
   """
   name: str
   kind: str
@@ -112,35 +116,46 @@ _SSH_URL = re.compile(
   r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
   r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
 _SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?')
-_DURATION = re.compile(r'(?:\d+[smhDWMY])+|\d+B')
 
 
-def peer(shared, default_older_than):
+def _wrong(shared, key, allowed):
+  return 'shared instance %r: parameter %s is %r, and must be %s' % (
+    shared.get('slave_reference') or shared.get('title'), key, shared.get(key),
+    allowed)
+
+
+def _older_than(shared, default):
+  """Return (retention, '' or what is wrong with it).  A wrong one removes
+  nothing, and stops no backup."""
+  try:
+    return parameter.retention(
+      shared.get('remove-backup-older-than') or default), ''
+  except ValueError as error:
+    return '', _wrong(shared, 'remove-backup-older-than', error)
+
+
+def peer(shared, older_than):
   """Return the Peer in `shared`, the parameters of a shared instance.
 
+  older_than: its retention, checked.
   Raises InvalidConfiguration.
   """
   def check(key, matches, allowed):
     value = shared.get(key)
     if not (isinstance(value, str) and matches(value)):
-      raise InvalidConfiguration(
-        'shared instance %r: parameter %s is %r, and must be %s' % (
-          shared.get('slave_reference') or shared.get('title'), key, value,
-          allowed))
+      raise InvalidConfiguration(_wrong(shared, key, allowed))
     return value
 
   kind = check('type', ('pull', 'push').__contains__, '"pull" or "push"')
   url = _SSH_URL.fullmatch(check(
     'url', _SSH_URL.fullmatch, 'like ssh://user@[address]:port/path'))
   # Two slashes before the path make rdiff-backup refuse it, hence "/*".
-  shared = dict({'remove-backup-older-than': default_older_than}, **shared)
   return Peer(
     check('name', re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*').fullmatch,
           'letters, digits, "_", "." and "-" alone'),
     kind, url['user'], url['v6'] or url['host'], int(url['port']), url['path'],
     check('server-key', _SSH_KEY.fullmatch, 'an ssh public key').strip(),
-    check('remove-backup-older-than', _DURATION.fullmatch,
-          'a duration of rdiff-backup, like "2W" or "1M15D"'))
+    older_than)
 
 
 class Configuration:
@@ -181,8 +196,11 @@ class Configuration:
       if not shared.get('url'):
         # The master knows of it before its other side is deployed.
         continue
+      older_than, sentence = _older_than(shared, self.remove_backup_older_than)
+      if sentence:
+        wrong.append(sentence)
       try:
-        found = peer(shared, self.remove_backup_older_than)
+        found = peer(shared, older_than)
       except InvalidConfiguration as error:
         wrong.append(str(error))
         continue

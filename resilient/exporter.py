@@ -19,6 +19,8 @@ class ExportFailed(Exception):
 def due(configuration, now):
   """Return when an export that follows one at `now` is late, in seconds since
   1970-01-01 UTC."""
+  if configuration.maximum_age:
+    return now + configuration.maximum_age
   # Imported here, as notify below: each gate imports this module, and must
   # start fast.
   import croniter

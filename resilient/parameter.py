@@ -44,6 +44,11 @@ def seconds(value):
   return number
 
 
+def seconds_or_none(value):
+  """Return `value` as a number of seconds; 0 means none."""
+  return 0 if str(value) == '0' else seconds(value)
+
+
 def port(value):
   """Return `value` as a port."""
   try:
@@ -55,13 +60,51 @@ def port(value):
   return number
 
 
-def cron(value):
-  """Return `value` as a time of cron."""
+_CRON_VALUE = (r'(?:\d{1,2}|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec'
+               r'|sun|mon|tue|wed|thu|fri|sat)')
+_CRON_RANGE = r'(?:\*|{0}(?:-{0})?)(?:/\d{{1,2}})?'.format(_CRON_VALUE)
+_CRON_FIELD = re.compile(
+  r'{0}(?:,{0})*'.format(_CRON_RANGE), re.ASCII | re.IGNORECASE)
+
+
+def periodicity(value):
+  """Return `value`, a time of cron or a calendar of systemd, as cron's."""
+  error = ValueError(
+    'a time of cron, like "7 * * * *", or of systemd\'s calendar, like "daily"'
+    ' or "Mon 3:30", that comes at all')
   # Imported here: a gate on a clone has no time of cron, and must start fast.
   import croniter
-  if (len(text(value).split()) not in (1, 5)
-      or not croniter.croniter.is_valid(value)):
-    raise ValueError('a time of cron, like "0 * * * *"')
+  fields = value.split() if isinstance(value, str) else []
+  if len(fields) != 5:
+    from slapos.recipe.dcron import systemd_to_cron
+    try:
+      fields = systemd_to_cron(' '.join(fields)).split()
+    except Exception:
+      # It has no error of its own: what it cannot read, it stumbles over.
+      raise error from None
+  expression = ' '.join(fields)
+  # More than cron knows is known to croniter: chance, the last of a month...
+  if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
+    raise error
+  try:
+    croniter.croniter(expression).get_next(float)
+  except (ValueError, KeyError):
+    raise error from None
+  return expression
+
+
+# Of the times that rdiff-backup takes, those that go on being true: no dates,
+# no "now".  Nor a zero, which would keep no history.
+RETENTION = re.compile(
+  r'(?:[1-9][0-9]{0,5}[smhDWMY]){1,7}|[1-9][0-9]{0,5}B')
+
+
+def retention(value):
+  """Return `value` as a time or a number of backups of rdiff-backup."""
+  if not isinstance(value, str) or not RETENTION.fullmatch(value):
+    raise ValueError(
+      'a duration of rdiff-backup, like "2W" or "1M15D", or a number of'
+      ' backups, like "10B"')
   return value
 
 

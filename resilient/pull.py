@@ -57,6 +57,9 @@ def prune(configuration, peer, report):
 
   Raises Failed, LockTimeout, OSError.
   """
+  if not peer.older_than:
+    report.quiet = True
+    return
   removed = Archive(configuration, peer.name).prune(peer.older_than)
   report.quiet = not removed
   report.message = 'removed %d generations older than %s' % (

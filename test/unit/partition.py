@@ -49,6 +49,9 @@ class Partition:
       'archive-directory': self.at('srv/backup/pbs'),
       'ssh': shutil.which('ssh') or '/usr/bin/ssh',
       'ssh-private-key': self.at('etc/key'),
+      'periodicity': '0 * * * *', 'export-deadline': 3600,
+      'import-deadline': 3600, 'transfer-deadline': 3600,
+      'remove-backup-older-than': '2W',
     }, **options}
     # What the service holds, and how it is dumped and loaded.
     self.program('data-exporter', (

@@ -29,9 +29,19 @@ class TestConfiguration(TestCase):
     self.assertEqual(found.configuration.check_interval, 7)
 
   def test_what_is_left_out_has_a_default(self):
-    found = self.partition('export', **{'check-interval': '', 'notify': None})
-    self.assertEqual(found.configuration.check_interval, 60)
+    found = self.partition('export', **{'patience': '', 'notify': None})
+    self.assertEqual(found.configuration.patience, 3 * 3600)
     self.assertEqual(found.configuration.notify, [])
+
+  def test_what_a_parameter_says_has_its_default_in_the_schema_alone(self):
+    for role, keys in (
+        ('export', ('check-interval', 'periodicity', 'export-deadline')),
+        ('import', ('check-interval', 'import-deadline')),
+        ('pull-backup', ('check-interval', 'transfer-deadline',
+                         'remove-backup-older-than'))):
+      for key in keys:
+        self.assertEqual(
+          '%s is missing' % key, self.error(role, **{key: ''}))
 
   def test_a_wrong_role_is_refused_with_the_right_ones(self):
     self.assertEqual(
@@ -40,6 +50,7 @@ class TestConfiguration(TestCase):
 
   def test_a_wrong_value_is_refused_with_name_and_remedy(self):
     for options, message in (
+        ({'maximum-age': '-1'}, "maximum-age is '-1', and must be a whole"),
         ({'notifier-port': '65536'},
          "notifier-port is '65536', and must be a port, from 1 to 65535"),
         ({'notifier-port': 'http'}, "notifier-port is 'http', and must be"),
@@ -60,8 +71,8 @@ class TestConfiguration(TestCase):
       'pull-backup', **{'shared-instances': 'x'}))
 
   def test_a_wrong_cron_expression_is_refused(self):
-    self.assertIn("periodicity is 'hourly', and must be",
-                  self.error(periodicity='hourly'))
+    self.assertIn("periodicity is 'hurly', and must be",
+                  self.error(periodicity='hurly'))
 
   def test_a_missing_file_says_what_to_do(self):
     with self.assertRaisesRegex(InvalidConfiguration, 'deploy the instance'):
@@ -94,7 +105,17 @@ class TestPeer(TestCase):
   def test_retention_is_the_peers_or_else_the_partitions(self):
     mine = dict(_SHARED, **{'remove-backup-older-than': '3D'})
     self.assertEqual(self.peers(mine)[0][0].older_than, '3D')
-    self.assertEqual(self.peers(_SHARED)[0][0].older_than, '2W')
+    for none in (_SHARED, dict(_SHARED, **{'remove-backup-older-than': ''})):
+      self.assertEqual(self.peers(none)[0][0].older_than, '2W')
+
+  def test_a_wrong_retention_removes_nothing_and_stops_no_backup(self):
+    for value in ('2 weeks', 'now', '0D', '2W\n', 3):
+      wrong = dict(_SHARED, **{'remove-backup-older-than': value})
+      (peer,), (sentence,) = self.peers(wrong)
+      self.assertEqual((peer.task, peer.older_than), ('pull-data', ''))
+      for part in (_SHARED['title'], 'parameter remove-backup-older-than is %r'
+                   % value, 'must be a duration of rdiff-backup'):
+        self.assertIn(part, sentence)
 
   def test_a_pbs_without_shared_instances_has_nothing_to_do(self):
     for nothing in ('', None, []):
@@ -113,8 +134,7 @@ class TestPeer(TestCase):
         ('url', 'ssh://user@[::1]:22/x\nProxyCommand x', 'like ssh://'),
         ('name', '../data', 'letters, digits'),
         ('name', 'a\n', 'letters, digits'),
-        ('server-key', 'key\nHost *', 'an ssh public key'),
-        ('remove-backup-older-than', '2 weeks', 'a duration of rdiff-backup')):
+        ('server-key', 'key\nHost *', 'an ssh public key')):
       with self.subTest(key=key, value=value):
         peers, (sentence,) = self.peers(dict(_SHARED, **{key: value}))
         self.assertEqual(peers, [])

@@ -35,7 +35,7 @@ def fetched():
                 if name not in _SKIPPED and not name.startswith('.')]
     top = os.path.relpath(folder, ROOT).split(os.sep)[0]
     for name in files:
-      if (name.endswith(('.cfg.in', '.py.in')) or top == 'templates'
+      if (name.endswith(('.cfg.in', '.py.in', '.json')) or top == 'templates'
           or name.endswith('.py')
           and top in ('resilient', 'payload', 'component')
           or name.endswith('.html') and top == 'payload'):
@@ -109,7 +109,8 @@ class TestUpdateHash(TestCase):
 
   def test_a_file_that_is_pinned_nowhere_is_told(self):
     for name in ('b.cfg.in', 'x/c.cfg.in', 'templates/new.html', 'd.py.in',
-                 'resilient/new/e.py', 'payload/f.py', 'payload/g.html'):
+                 'resilient/new/e.py', 'payload/f.py', 'payload/g.html',
+                 'h.json'):
       with self.subTest(name):
         self.update()
         write_tree(self.directory, {name: ''})

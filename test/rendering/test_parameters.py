@@ -1,0 +1,123 @@
+"""What the profiles do with the parameters of an instance."""
+import os
+import pathlib
+import sys
+import tempfile
+import textwrap
+import types
+import unittest
+
+import jinja2
+import zc.buildout
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def init(profile, section, **context):
+  """Return the code in option "init" of a section of a profile."""
+  environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_ROOT))
+  text = environment.get_template(profile).render(context)
+  code = text.split('\n[%s]\n' % section)[1].split('init =\n')[1]
+  return textwrap.dedent(code.split('\n\n')[0])
+
+
+class ParametersCase(unittest.TestCase):
+  """The code that buildout runs, with the real command."""
+
+  def setUp(self):
+    super().setUp()
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    self.bin = folder.name
+    command = pathlib.Path(folder.name, 'resilient')
+    command.write_text(
+      '#!/bin/sh\ncd %s && exec %s -m resilient.command "$@"\n' % (
+        _ROOT, sys.executable))
+    os.chmod(command, 0o700)
+
+  def run_code(self, profile, section, given, options):
+    """Return the options of the section, for parameters `given`."""
+    code = init(profile, section, bin_directory=self.bin, schemas=str(_ROOT))
+    recipe = types.SimpleNamespace(
+      buildout={'slap-configuration': {'configuration': given}})
+    exec(code, {'self': recipe, 'options': options})
+    return options
+
+  def error(self, *arguments):
+    """Return what buildout would say."""
+    with self.assertRaises(zc.buildout.UserError) as caught:
+      self.run_code(*arguments)
+    return str(caught.exception)
+
+
+class TestSlapParameter(ParametersCase):
+  """[slap-parameter], in every partition of every release."""
+
+  def parameters(self, given, **options):
+    """Return the section's options."""
+    return self.run_code(
+      'resilient-base.cfg.in', 'slap-parameter', given, options)
+
+  def test_defaults_are_filled_in(self):
+    found = self.parameters({})
+    self.assertEqual(
+      (found['remove-backup-older-than'], found['resiliency-check-interval'],
+       found['notify'], found['resiliency-maximum-age']), ('2W', 60, '', ''))
+
+  def test_what_is_given_counts_more_than_the_profile_and_that_than_all(self):
+    profile = {'namebase': 'mine', 'remove-backup-older-than': '3W',
+               'resiliency-export-deadline': '7', 'extra': 'x'}
+    found = self.parameters(
+      {'namebase': None, 'remove-backup-older-than': '',
+       'resiliency-export-deadline': '8'}, **profile)
+    self.assertEqual(found['namebase'], 'mine')
+    self.assertEqual(found['remove-backup-older-than'], '3W')
+    self.assertEqual(found['resiliency-export-deadline'], 8)
+    self.assertEqual(found['extra'], 'x')
+
+  def test_the_services_own_parameters_stay_as_they_are(self):
+    mine = {'a': {'b': [1, None, 2.5, {'$': '%\n${x:y}'}]}, 'resilience': '07',
+            'ä': '\u20ac'}
+    found = self.parameters(mine)
+    for name, value in mine.items():
+      self.assertIs(found[name], value)
+
+  def test_a_wrong_value_is_one_line(self):
+    self.assertEqual(
+      self.error('resilient-base.cfg.in', 'slap-parameter', {
+        'resiliency-backup-periodicity': 'hurly\nburly'}, {}),
+      "parameter resiliency-backup-periodicity is 'hurly\\nburly', and must be"
+      ' like "7 * * * *", "30 2 * * 1-5", "daily", "*:0/20" or "Mon 3:30"')
+
+  def test_a_wrong_value_of_the_profile_is_told_too(self):
+    self.assertIn("namebase is '../x'", self.error(
+      'resilient-base.cfg.in', 'slap-parameter', {}, {'namebase': '../x'}))
+
+
+class TestRootParameters(ParametersCase):
+  """[resilient-parameters-base], in a root instance."""
+
+  _OPTIONS = {'schema': str(_ROOT / 'instance-resilient-input-schema.json')}
+
+  def test_what_is_given_and_what_is_complete(self):
+    found = self.run_code(
+      'template-resilient-templates.cfg.in', 'resilient-parameters-base',
+      {'resilient-clone-number': '3', '-sla-1-computer_guid': 'COMP-1'},
+      dict(self._OPTIONS))
+    # A default is not passed on, so that a profile of the leader may have
+    # another.
+    self.assertEqual(found['configuration'], {
+      'resilient-clone-number': 3, '-sla-1-computer_guid': 'COMP-1'})
+    self.assertEqual(found['complete']['resilient-clone-number'], 3)
+    self.assertEqual(found['complete']['remove-backup-older-than'], '2W')
+
+  def test_a_typing_error_is_told(self):
+    self.assertIn(
+      'parameter resilient-clone-numer is 3, and is unknown; there are:',
+      self.error(
+        'template-resilient-templates.cfg.in', 'resilient-parameters-base',
+        {'resilient-clone-numer': 3}, dict(self._OPTIONS)))
+
+
+if __name__ == '__main__':
+  unittest.main()
