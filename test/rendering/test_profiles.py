@@ -1,7 +1,6 @@
 """Profiles in the forms that existing releases have, made by the real buildout.
 
-The software is built, and each profile is installed in a folder that is its
-partition; but for the master, which only hears what is published.
+Each is installed in a folder; the master only hears what is published.
 """
 import http.server
 import json
@@ -26,9 +25,21 @@ extends = {root}/buildout.cfg
 directory = {directory}
 parts =
   pbs-recipe-egg
-  template-resilient-templates
-  switchsoftware
+  interface
+
+[interface]
+recipe = slapos.recipe.template:jinja2
+output = {directory}/interface
+inline =
+  {interface}
 '''
+# What a software profile may name.
+_INTERFACE = (
+  'pbsready-import:output', 'pbsready-export:output', 'pbsready:output',
+  'pbsready-export:target', 'template-pull-backup:output',
+  'instance-frozen:output', 'template-replicated:target',
+  'template-parts:target', 'template-resilient-templates:output',
+  'switchsoftware:target')
 # Beside the profile: what slapgrid and the switch give.
 _INSTANCE = '''\
 [buildout]
@@ -98,11 +109,6 @@ class Master:
     self.url = 'http://[::1]:%d' % self.server.server_port
     threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-  def close(self):
-    """End it."""
-    self.server.shutdown()
-    self.server.server_close()
-
 
 def buildout(directory):
   """Run buildout in `directory`.  Raises AssertionError."""
@@ -125,12 +131,15 @@ class ProfileCase(unittest.TestCase):
     cls.software = cls.directory / 'software'
     cls.software.mkdir()
     (cls.software / 'buildout.cfg').write_text(
-      _SOFTWARE.format(root=_ROOT, directory=cls.software))
+      _SOFTWARE.format(
+        root=_ROOT, directory=cls.software,
+        interface='\n  '.join(map('${%s}'.__mod__, _INTERFACE))))
     buildout(cls.software)
 
   def setUp(self):
     self.master = Master()
-    self.addCleanup(self.master.close)
+    self.addCleanup(self.master.server.server_close)
+    self.addCleanup(self.master.server.shutdown)
     self.partition = self.directory / self.id().rpartition('.')[2][:40]
     self.partition.mkdir()
     (self.partition / 'software_release').symlink_to(self.software)
@@ -158,6 +167,11 @@ class ProfileCase(unittest.TestCase):
 
 class ProfileTest(ProfileCase):
   """Each test is one of the forms."""
+
+  def test_what_a_software_may_name_is_a_file(self):
+    paths = (self.software / 'interface').read_text().split()
+    self.assertEqual(len(_INTERFACE), len(paths))
+    self.assertEqual([], [path for path in paths if not os.path.isfile(path)])
 
   def test_leader_that_says_no_more_than_it_must(self):
     published = self.install('''\
