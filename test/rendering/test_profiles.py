@@ -221,7 +221,7 @@ ram = ${slap-parameter:ram}
     published = self.install('''\
 [buildout]
 extends = service.cfg %s
-parts += import-on-notification
+parts += import-on-notification notify-callback
 [post-notification-run]
 recipe = slapos.recipe.build
 output = ${directory:bin}/post-notification-run-script
