@@ -62,6 +62,8 @@ _ROLES = {
   'import': {
     **_DUMP,
     'importer': (parameter.path, _REQUIRED),
+    # What the service's owner wants to run before it.
+    'post-notification-run': (parameter.optional, ''),
     'import-deadline': (parameter.seconds, _REQUIRED),
     'lock-deadline': (parameter.seconds, 3600),
     'takeover-port': (parameter.port, _REQUIRED),
