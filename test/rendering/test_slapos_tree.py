@@ -140,8 +140,11 @@ class TestComponents(TreeCase):
       self.assertTrue(os.access(programs[name], os.X_OK), programs[name])
 
   def test_with_the_trees_components_it_runs_those(self):
-    programs = self.programs(
-      'tree', self.stack, 'stack/resilient/component/tree.cfg')
+    extends = self.stack, 'stack/resilient/component/tree.cfg'
+    # As README.rst has it.
+    self.assertIn(''.join('    ../../%s\n' % path for path in extends),
+                  (_ROOT / 'README.rst').read_text(encoding='utf-8'))
+    programs = self.programs('tree', *extends)
     parts = str(self.tree / 'parts')
     for name in (*self.debian, 'crond'):
       self.assertTrue(programs[name].startswith(parts), programs[name])

@@ -2,8 +2,10 @@
 says what to upgrade and harms nothing."""
 import os
 import subprocess
+import unittest
 
 from resilient import former, notify
+from resilient.configuration import peer
 from resilient.promise import Notified
 
 from .former import (
@@ -18,6 +20,27 @@ from .former import (
 from .partition import write_tree
 from .support import generation, wait_until
 from .tree import Sshd
+
+
+class TestParameters(unittest.TestCase):
+  """What the former stack's root instance tells a PBS."""
+
+  # Of the shared instance that pulls, by the names and forms it has.
+  shared = {
+    'type': 'pull', 'name': 'COMP-1-slappart0-data-1', 'title': 'Pulling',
+    'url': 'ssh://slapuser1@[2001:db8::1]:22222//srv/slappart1/srv/backup/data',
+    'server-key': 'ssh-rsa AAAAB3NzaC1yc2E= slapuser1@computer\n',
+    'notification-id': 'COMP-1-slappart0-data-1-pull',
+    'on-notification': 'http://[2001:db8::1]:8088/get/exporter',
+    'notify': 'http://[2001:db8::2]:8088/notify',
+    'remove-backup-older-than': '3B', 'slave_reference': 'SOFTINST-5'}
+
+  def test_our_pbs_understands_it(self):
+    found = peer(self.shared, '2W')
+    self.assertEqual(found.path, '/srv/slappart1/srv/backup/data')
+    self.assertEqual(
+      found.server_key, 'ssh-rsa AAAAB3NzaC1yc2E= slapuser1@computer')
+    self.assertEqual(found.task, 'pull-COMP-1-slappart0-data-1')
 
 
 class TestFormerPeers(MigrationCase):
