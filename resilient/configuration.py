@@ -48,6 +48,8 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
+    # The feed of exports, as published.
+    'notification-id': (parameter.optional, ''),
     'periodicity': (parameter.cron, '0 * * * *'),
     # An export is late when it was not sealed this long after its time.
     'lateness-margin': (parameter.seconds, 1800),

@@ -71,10 +71,9 @@ def notify_all(configuration, generation):
   in ``notified.json`` for the promise.
   """
   limit = configuration.notification_deadline
-  source = 'http://[%s]:%d/get/export' % (
-    configuration.ip, configuration.notifier_port)
-  threads = [_Notification(url, generation, limit, source)
-             for url in configuration.notify]
+  threads = [
+    _Notification(url, generation, limit, configuration.notification_id)
+    for url in configuration.notify]
   end = time.monotonic() + limit
   for thread in threads:
     thread.start()

@@ -105,7 +105,8 @@ class TestFormerPbs(MigrationCase):
   def test_it_is_notified_in_its_own_way_and_then_pulls(self):
     self.former.serve()
     self.leader.configure(**{
-      'notify': self.former.notification_url, 'notification-deadline': 30})
+      'notify': self.former.notification_url, 'notification-deadline': 30,
+      'notification-id': self.source})
     self.export({'marker': 'one'})
     self.assertNotIn('notified', texts(self.leader))
     marker = os.path.join(self.former.archive, 'marker')
@@ -175,7 +176,9 @@ class TestHints(MigrationCase):
           self.clone.configuration.store.pending(), {'import': number})
 
   def test_one_that_refuses_to_be_told_is_no_obstacle_and_shown(self):
-    self.leader.configure(notify=self.former.notification_url)
+    self.leader.configure(**{
+      'notify': self.former.notification_url,
+      'notification-id': 'http://[::1]:1/get/unknown'})
     self.export({'marker': 'one'})
     problem = texts(self.leader)
     self.assertIn('of the former stack, and refuses to be told', problem)
