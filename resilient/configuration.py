@@ -49,6 +49,8 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
+    # The feed of exports, as published.
+    'notification-id': (parameter.optional, ''),
     'periodicity': (parameter.periodicity, _REQUIRED),
     # A generation is late this long after it was sealed; 0: as below.
     'maximum-age': (parameter.seconds_or_none, 0),
@@ -117,7 +119,7 @@ _SSH_URL = re.compile(
   r'ssh://(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.-]*)@'
   r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
   r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
-_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?')
+_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?\n?')
 
 
 def _wrong(shared, key, allowed):

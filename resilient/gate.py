@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 
-from . import clone, exporter
+from . import clone, exporter, former
 from .durable import lock, LockTimeout
 from .generation import from_json, Refused
 
@@ -40,8 +40,11 @@ def _become(command, inherited):
 
 def leader_gate(configuration, request):
   """Answer a PBS that pulls.  Raises Denied, LockTimeout."""
-  if request not in ('generation', RDIFF_BACKUP):
+  if request not in ('generation', RDIFF_BACKUP, former.REQUEST):
     raise Denied('this is a leader: it can be pulled from, and nothing else')
+  if request == former.REQUEST:
+    log.info('a PBS of the former stack reads the dump; it checks nothing:'
+             ' upgrade it')
   # An export may take hours, and the PBS has a timer: no waiting here.
   try:
     with lock(configuration.state('dump.lock'), shared=True) as descriptor:
@@ -88,6 +91,9 @@ def _rsync_options(request):
 def clone_gate(configuration, request):
   """Answer a PBS that pushes.  Raises Denied, Refused, clone.Unverified,
   LockTimeout."""
+  if request == former.REQUEST:
+    raise Denied('this is a clone of a newer stack, and its only copy is not'
+                 ' to be written over: upgrade this PBS')
   if request == 'status':
     _say(clone.status(configuration))
   elif request.startswith('accept '):
@@ -105,7 +111,11 @@ def main(configuration):
   """Answer SSH_ORIGINAL_COMMAND.  Returns the exit status."""
   request = os.environ.get('SSH_ORIGINAL_COMMAND', '')
   peer = os.environ.get('SSH_CONNECTION', '?').split(' ')[0]
-  answer = leader_gate if configuration.role == 'export' else clone_gate
+  if configuration.role == 'export':
+    answer = leader_gate
+  else:
+    answer = clone_gate
+    former.note_pbs(configuration, peer if request == former.REQUEST else None)
   try:
     answer(configuration, request)
   except (Denied, Refused, clone.Unverified, LockTimeout, ValueError) as error:

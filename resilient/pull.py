@@ -4,6 +4,7 @@ import functools
 import logging
 import time
 
+from . import former
 from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
@@ -35,6 +36,7 @@ def pull(configuration, peer, report):
 
   Raises what transfer.py expects.
   """
+  former.adopt_archive(configuration, peer.name)
   archive = Archive(configuration, peer.name)
   remote = Remote(configuration, peer)
   generation = _ask(configuration, peer, remote)

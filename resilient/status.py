@@ -7,7 +7,7 @@ import os
 import time
 import typing
 
-from . import clone, exporter, manifest
+from . import clone, exporter, former, manifest
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
@@ -81,6 +81,8 @@ def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
   problems = _failed_run(configuration, clone.TASK)
+  if text := former.pbs_problem(configuration):
+    problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)
   return dict(state, generation=imported), problems
 
