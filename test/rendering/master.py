@@ -1,6 +1,5 @@
 """Test case: a real SlapOS master, and a root instance that is built against it
 by a real buildout with the real recipes.  Only the children are not built."""
-import contextlib
 import json
 import os
 import pathlib
@@ -8,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import types
 
+import requests
 import slapos.slap
 from slapos.util import dumps, xml2dict
 
@@ -57,46 +58,61 @@ def _free_port():
 
 
 class MasterTestCase(BuildoutTestCase):
-  """A root instance of a fresh master for each test."""
+  """A root instance for each test, of a master that knows nothing else."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.database = pathlib.Path(folder.name, 'proxy.db')
+    port = _free_port()
+    cls.url = 'http://127.0.0.1:%d' % port
+    configuration = pathlib.Path(folder.name, 'slapos.cfg')
+    configuration.write_text(
+      '[slapos]\ncomputer_id = %s\nmaster_url = %s\n[slapproxy]\n'
+      'host = 127.0.0.1\nport = %d\ndatabase_uri = %s\n' % (
+        _COMPUTER, cls.url, port, cls.database))
+    log = pathlib.Path(folder.name, 'proxy.log')
+    with open(log, 'wb') as output:
+      cls._proxy = subprocess.Popen(
+        [os.path.join(os.path.dirname(sys.executable), 'slapos'), 'proxy',
+         'start', '--cfg', configuration], stdin=subprocess.DEVNULL,
+        stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    cls.addClassCleanup(cls._end_master)
+    cls.slap = slapos.slap.slap()
+    cls.slap.initializeConnection(cls.url)
+    end = time.monotonic() + _PATIENCE
+    while True:
+      try:
+        cls._format()
+        break
+      except (requests.RequestException, slapos.slap.ConnectionError) as error:
+        if time.monotonic() > end:
+          raise AssertionError(log.read_text()) from error
+      time.sleep(0.1)
+    cls._fresh = cls.database.read_bytes()
+
+  @classmethod
+  def _end_master(cls):
+    os.killpg(cls._proxy.pid, signal.SIGKILL)
+    cls._proxy.wait()
+
+  @classmethod
+  def _format(cls):
+    cls.slap.registerComputer(_COMPUTER).updateConfiguration(dumps({
+      'reference': _COMPUTER, 'address': '::1', 'netmask': '',
+      'partition_list': [
+        {'reference': 'p%d' % number, 'tap': {'name': 'p'},
+         'address_list': [{'addr': '::1', 'netmask': ''}]}
+        for number in range(_PARTITIONS)]}))
 
   def setUp(self):
     super().setUp()
-    self.database = self.folder / 'proxy.db'
-    port = _free_port()
-    self.url = 'http://127.0.0.1:%d' % port
-    configuration = self.write('slapos.cfg', '''\
-      [slapos]
-      computer_id = local
-      master_url = %s
-      [slapproxy]
-      host = 127.0.0.1
-      port = %d
-      database_uri = %s
-      ''' % (self.url, port, self.database))
-    with open(self.folder / 'proxy.log', 'wb') as log:
-      self._proxy = subprocess.Popen(
-        [os.path.join(os.path.dirname(sys.executable), 'slapos'), 'proxy',
-         'start', '--cfg', configuration], stdin=subprocess.DEVNULL,
-        stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    self.addCleanup(self.stop_master)
-    self.slap = slapos.slap.slap()
-    self.slap.initializeConnection(self.url)
-    end = time.monotonic() + _PATIENCE
-    while True:
-      with contextlib.suppress(Exception):
-        self._format()
-        break
-      if time.monotonic() > end:
-        self.fail((self.folder / 'proxy.log').read_text())
-      time.sleep(0.1)
+    # It opens the file for each request, and none is under way.
+    self.database.write_bytes(self._fresh)
     root = self.slap.registerOpenOrder().request(_SOFTWARE, convergence.ROOT)
     self.root = root.getId()
-
-  def stop_master(self):
-    """End the master."""
-    if self._proxy.poll() is None:
-      os.killpg(self._proxy.pid, signal.SIGKILL)
-      self._proxy.wait()
 
   def master(self):
     """Return the master as the root, and so each of its tree, sees it."""
@@ -104,32 +120,24 @@ class MasterTestCase(BuildoutTestCase):
       server_url=self.url, key_file='', cert_file='', computer_id=_COMPUTER,
       partition_id=self.root, software_release_url=_SOFTWARE))
 
-  def _format(self):
-    self.slap.registerComputer(_COMPUTER).updateConfiguration(dumps({
-      'reference': _COMPUTER, 'address': '::1', 'netmask': '',
-      'partition_list': [
-        {'reference': 'p%d' % number, 'tap': {'name': 'p'},
-         'address_list': [{'addr': '::1', 'netmask': ''}]}
-        for number in range(_PARTITIONS)]}))
-
   # The root
 
-  def root_profile(self, template, parts, **context):
+  def root_profile(self, template, parts, url=None, **context):
     """Write the profile of the root: a template that calls the macros, and the
-    parts that it has, another template."""
+    parts that it has, another template.  url: of another master."""
     text = macros.render(_HEAD % {
-      'parts': parts, 'partition': self.root, 'url': self.url,
+      'parts': parts, 'partition': self.root, 'url': url or self.url,
       'software': _SOFTWARE} + template, **context)
     path = self.folder / 'buildout.cfg'
     path.write_text(text.replace('@code@', str(macros.ROOT)), 'utf-8')
 
-  def service(self, number, after='', **parameters):
+  def service(self, number, after='', url=None, **parameters):
     """Write the profile of a root with one service ``data``, called with
-    `number`; `after` follows the call."""
+    `number`; `after` follows the call, and `url` is of another master."""
     self.root_profile(
       '{{ replicated.replicate("data", number, "export", "import",'
       ' slapparameter_dict=parameters) }}\n' + after,
-      '{{ parts.replicate("data", number) }}', number=number,
+      '{{ parts.replicate("data", number) }}', url, number=number,
       parameters={name.replace('_', '-') if name.isidentifier() else name: value
                   for name, value in parameters.items()})
 

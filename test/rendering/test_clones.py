@@ -121,8 +121,8 @@ class TestNumberOfClones(MasterTestCase):
   def test_the_master_is_down_when_they_are_to_be_destroyed(self):
     self.service(3)
     self.converge()
-    self.stop_master()
-    self.service(2, resilient_retired_clones='destroyed')
+    self.service(2, url='http://127.0.0.1:1',
+                 resilient_retired_clones='destroyed')
     self.build(1)
     self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
 
