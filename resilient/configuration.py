@@ -5,10 +5,8 @@ The file is written by the instance's profile.  Its keys are those of section
 """
 import logging
 import os
-import re
-import typing
 
-from . import parameter
+from . import parameter, peer
 from .durable import read_json
 from .task_store import TaskStore
 
@@ -92,76 +90,6 @@ _ROLES = {
 }
 
 
-class Peer(typing.NamedTuple):
-  """The other side of a PBS's transfer.
-
-  name: the archive's name.  kind: ``pull`` or ``push``.
-  user, host, port, path: from its ``resilient-ssh-url``.
-  server_key: its ssh host key.
-  older_than: retention, as rdiff-backup takes it (``2W``); '' keeps all.
-  """
-  name: str
-  kind: str
-  user: str
-  host: str
-  port: int
-  path: str
-  server_key: str
-  older_than: str
-
-  @property
-  def task(self):
-    """The name of the task that serves it."""
-    return '%s-%s' % (self.kind, self.name)
-
-
-_SSH_URL = re.compile(
-  r'ssh://(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.-]*)@'
-  r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
-  r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
-_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?\n?')
-
-
-def _wrong(shared, key, allowed):
-  return 'shared instance %r: parameter %s is %r, and must be %s' % (
-    shared.get('slave_reference') or shared.get('title'), key, shared.get(key),
-    allowed)
-
-
-def _older_than(shared, default):
-  """Return (retention, '' or what is wrong with it).  A wrong one removes
-  nothing, and stops no backup."""
-  try:
-    return parameter.retention(
-      shared.get('remove-backup-older-than') or default), ''
-  except ValueError as error:
-    return '', _wrong(shared, 'remove-backup-older-than', error)
-
-
-def peer(shared, older_than):
-  """Return the Peer in `shared`, the parameters of a shared instance.
-
-  older_than: its retention, checked.
-  Raises InvalidConfiguration.
-  """
-  def check(key, matches, allowed):
-    value = shared.get(key)
-    if not (isinstance(value, str) and matches(value)):
-      raise InvalidConfiguration(_wrong(shared, key, allowed))
-    return value
-
-  kind = check('type', ('pull', 'push').__contains__, '"pull" or "push"')
-  url = _SSH_URL.fullmatch(check(
-    'url', _SSH_URL.fullmatch, 'like ssh://user@[address]:port/path'))
-  # Two slashes before the path make rdiff-backup refuse it, hence "/*".
-  return Peer(
-    check('name', re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*').fullmatch,
-          'letters, digits, "_", "." and "-" alone'),
-    kind, url['user'], url['v6'] or url['host'], int(url['port']), url['path'],
-    check('server-key', _SSH_KEY.fullmatch, 'an ssh public key').strip(),
-    older_than)
-
-
 class Configuration:
   """The checked configuration of one partition; keys are attributes."""
 
@@ -193,28 +121,17 @@ class Configuration:
     """The TaskStore of the partition."""
     return TaskStore(self.state('queue.sqlite'))
 
+  @property
+  def longest_task(self):
+    """Seconds that a task of the queue may take.  A push may take its deadline
+    twice: to send, and to have it verified."""
+    return 3600 + max(
+      2 * getattr(self, 'transfer_deadline', 0),
+      getattr(self, 'import_deadline', 0))
+
   def peers(self):
     """Return (Peers, sentences on shared instances that are wrong)."""
-    peers, wrong = {}, []
-    for shared in self.shared_instances:
-      if not shared.get('url'):
-        # The master knows of it before its other side is deployed.
-        continue
-      older_than, sentence = _older_than(shared, self.remove_backup_older_than)
-      if sentence:
-        wrong.append(sentence)
-      try:
-        found = peer(shared, older_than)
-      except InvalidConfiguration as error:
-        wrong.append(str(error))
-        continue
-      if found.task in peers:
-        wrong.append(
-          'two shared instances of type %s are named %s: give each service its'
-          ' own name' % (found.kind, found.name))
-        continue
-      peers[found.task] = found
-    return list(peers.values()), wrong
+    return peer.peers(self.shared_instances, self.remove_backup_older_than)
 
 
 def load(path):

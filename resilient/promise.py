@@ -17,7 +17,6 @@ from .status import problems
 
 # A promise is asked right after its service was started.
 _PATIENCE = 6
-_TASK_LIMIT = 25 * 3600
 _STAMP_AGE = 180
 
 
@@ -98,7 +97,8 @@ class Alive(_Configured):
     if not is_locked(configuration.state(service + '.lock')):
       return '%s is not running' % service
     if self.getConfig('heartbeat', 'true') == 'true':
-      return heartbeat.problem(configuration, service, _TASK_LIMIT)
+      return heartbeat.problem(
+        configuration, service, configuration.longest_task)
     return ''
 
 

@@ -100,7 +100,7 @@ def _converted(value, schema):
 class Schema:
   """The schema in file `path`.
 
-  more: folders of schemas that it refers to and that are not beside it.
+  more: folders of schemas that it refers to, as in schema_file.read.
   Raises OSError, ValueError, KeyError for a schema that is none.
   """
 
@@ -171,7 +171,8 @@ class Schema:
       _line(name), _show(value), what or 'right: ' + _line(error.message))
 
   def _unknown(self, name, value):
-    known = [*self.properties, *self._patterns]
+    known = [*self.properties, *(
+      pattern.strip('^$').replace('.+', '...') for pattern in self._patterns)]
     return 'parameter %s is %s, and is unknown; there are: %s' % (
       _line(name), _show(value), ', '.join(known))
 

@@ -10,40 +10,46 @@ class _Reader:
     self._folders = folders
     self._documents = {}
 
-  def document(self, name):
-    """Return the schema file `name`, of the first folder that has it."""
-    if name not in self._documents:
-      paths = [os.path.join(folder, name) for folder in self._folders]
-      path = next(filter(os.path.exists, paths), paths[0])
+  def document(self, path):
+    """Return what schema file `path` holds."""
+    if path not in self._documents:
       with open(path, encoding='utf-8') as source:
-        self._documents[name] = json.load(source)
-    return self._documents[name]
+        self._documents[path] = json.load(source)
+    return self._documents[path]
 
-  def _referred(self, name, reference, above):
+  def _path(self, path, file):
+    """Return the path of `file`, as schema file `path` refers to it."""
+    if not file:
+      return path
+    found = os.path.normpath(os.path.join(os.path.dirname(path), file))
+    return next(filter(os.path.exists, (
+      found, *(os.path.join(folder, os.path.basename(file))
+               for folder in self._folders))), found)
+
+  def _referred(self, path, reference, above):
     file, _, pointer = reference.partition('#')
-    # Whatever the path: the schemas that a software fetched are in one folder.
-    name = os.path.basename(file) or name
-    if (name, pointer) in above:
-      raise ValueError('%s: %s refers to itself' % (name, reference))
-    found = self.document(name)
+    path = self._path(path, file)
+    if (path, pointer) in above:
+      raise ValueError('%s: %s refers to itself' % (path, reference))
+    found = self.document(path)
     for key in pointer.split('/')[1:]:
       found = found[key.replace('~1', '/').replace('~0', '~')]
-    return self.inline(name, found, (*above, (name, pointer)))
+    return self.inline(path, found, (*above, (path, pointer)))
 
-  def inline(self, name, schema, above=()):
-    """Return `schema`, a part of file `name`, without references.
+  def inline(self, path, schema, above=()):
+    """Return `schema`, a part of file `path`, without references.
 
     Raises ValueError if it refers to itself, KeyError or OSError if to
     nothing.
     """
     if isinstance(schema, list):
-      return [self.inline(name, item, above) for item in schema]
+      return [self.inline(path, item, above) for item in schema]
     if not isinstance(schema, dict):
       return schema
-    result = {key: self.inline(name, item, above)
+    result = {key: self.inline(path, item, above)
               for key, item in schema.items() if key not in ('$ref', '$defs')}
     if '$ref' in schema:
-      referred = self._referred(name, schema['$ref'], above)
+      referred = self._referred(path, schema['$ref'], above)
       if not result:
         return referred
       result['allOf'] = [referred, *result.get('allOf', ())]
@@ -53,12 +59,12 @@ class _Reader:
 def read(path, *more):
   """Return the schema in file `path`, without references.
 
-  more: folders of schemas that it refers to and that are not beside it.
+  more: folders where a file that it refers to is looked for by its name, if it
+  is not where the reference says: a software may fetch it to somewhere else.
   Raises OSError, ValueError, KeyError.
   """
-  folder, name = os.path.split(path)
-  reader = _Reader((folder, *more))
-  return reader.inline(name, reader.document(name))
+  reader = _Reader(more)
+  return reader.inline(path, reader.document(path))
 
 
 def collect(schema, key, found=None):

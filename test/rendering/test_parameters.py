@@ -94,6 +94,46 @@ class TestSlapParameter(ParametersCase):
       'resilient-base.cfg.in', 'slap-parameter', {}, {'namebase': '../x'}))
 
 
+class TestConfiguration(unittest.TestCase):
+  """Each parameter reaches the programs that it is for."""
+
+  def test_configuration_has_what_was_told(self):
+    for profile, keys in (
+        ('resilient-base.cfg.in', ('check-interval',)),
+        ('pbsready-export.cfg.in', ('export-deadline', 'maximum-age')),
+        ('pbsready-import.cfg.in', ('import-deadline',)),
+        ('instance-pull-backup.cfg.in', ('transfer-deadline',))):
+      text = (_ROOT / profile).read_text('utf-8')
+      section = text.split('\n[resilient-configuration]\n')[1].split('\n\n')[0]
+      for key in keys:
+        self.assertIn(
+          '%s = ${slap-parameter:resiliency-%s}' % (key, key),
+          section.splitlines())
+
+  def test_periodicity_is_that_of_the_entry_of_cron(self):
+    text = (_ROOT / 'pbsready-export.cfg.in').read_text('utf-8')
+    self.assertIn('\nperiodicity = ${cron-entry-backup:frequency}\n', text)
+    self.assertIn('\nfrequency = ${backup-periodicity:periodicity}\n', text)
+
+  def test_minute_is_drawn_once_for_an_instance(self):
+    code = init('pbsready-export.cfg.in', 'backup-periodicity')
+
+    def periodicity(guid, given=''):
+      options = {}
+      exec(code, {'options': options, 'self': types.SimpleNamespace(buildout={
+        'slap-configuration': {'instance-guid': guid},
+        'slap-parameter': {'resiliency-backup-periodicity': given}})})
+      return options['periodicity']
+
+    drawn = [periodicity('SOFTINST-%d' % number) for number in range(200)]
+    self.assertEqual(
+      drawn, [periodicity('SOFTINST-%d' % number) for number in range(200)])
+    for expression in drawn:
+      self.assertRegex(expression, r'^[1-5]?[0-9] \* \* \* \*$')
+    self.assertGreater(len(set(drawn)), 30)
+    self.assertEqual('5 4 * * *', periodicity('SOFTINST-1', '5 4 * * *'))
+
+
 class TestRootParameters(ParametersCase):
   """[resilient-parameters-base], in a root instance."""
 

@@ -43,6 +43,13 @@ class TestConfiguration(TestCase):
         self.assertEqual(
           '%s is missing' % key, self.error(role, **{key: ''}))
 
+  def test_a_task_may_take_as_long_as_its_deadline_says(self):
+    for role, seconds in (
+        ('export', 3600), ('import', 100 + 3600), ('pull-backup', 600 + 3600)):
+      found = self.partition(
+        role, **{'import-deadline': 100, 'transfer-deadline': 300})
+      self.assertEqual(seconds, found.configuration.longest_task)
+
   def test_a_wrong_role_is_refused_with_the_right_ones(self):
     self.assertEqual(
       self.error(role='exporter'),

@@ -88,6 +88,11 @@ class TestSeal(ExporterCase):
     self.assertLessEqual(sealed.due, sealed.sealed + 86400 + 60)
     self.assertEqual(time.localtime(sealed.due)[3:6], (3, 1, 0))
 
+  def test_a_maximum_age_counts_from_the_seal(self):
+    self.leader.configure(**{'maximum-age': '7200'})
+    sealed = exporter.export(self.leader.configuration)
+    self.assertEqual(sealed.due, sealed.sealed + 7200)
+
   def test_changed_content_has_a_larger_mtime_even_within_a_second(self):
     self.leader.program('data-exporter', (
       'cp {0}/marker {1}/marker && touch -d @1000000000 {1}/marker'.format(

@@ -99,8 +99,11 @@ class TestAlive(PromiseCase):
     self.assertIn('silent for 200 s', self.beaten(200))
 
   def test_red_when_a_task_never_ends_but_not_when_it_is_long(self):
-    self.assertEqual(self.beaten(3600, 'pull'), '')
-    self.assertIn('busy with pull', self.beaten(26 * 3600, 'pull'))
+    self.place.configure(**{'import-deadline': 5 * 3600})
+    self.assertEqual(self.beaten(5 * 3600 + 1, 'import'), '')
+    self.assertIn('busy with import', self.beaten(7 * 3600, 'import'))
+    self.place.configure(**{'import-deadline': 48 * 3600})
+    self.assertEqual(self.beaten(48 * 3600 + 1, 'import'), '')
 
 
 class TestStamped(PromiseCase):

@@ -76,6 +76,17 @@ class TestFiles(TestCase):
     found = schema.Schema(self.path('x.json'), str(ROOT))
     self.assertIn('namebase', found.properties)
 
+  def test_a_reference_is_to_the_file_that_it_names(self):
+    for name, reference in (
+        ('a/x.json', '../b/x.json#/$defs/b'), ('b/x.json', '../x.json'),
+        ('x.json', None)):
+      content = {'properties': {name: {}}} if reference is None else {
+        'allOf': [{'$ref': reference}]}
+      write_tree(self.directory, {name: json.dumps(
+        {**content, '$defs': {'b': {**content, 'properties': {name: {}}}}})})
+    found = schema.Schema(self.path('a/x.json'))
+    self.assertEqual({'b/x.json', 'x.json'}, set(found.properties))
+
   def test_each_schema_belongs_to_a_type(self):
     used = {'parameter-schema.json'}
     for description in types().values():
