@@ -99,7 +99,7 @@ def _is_archive(path):
   return os.path.isdir(os.path.join(path, manifest.ARCHIVE_DATA))
 
 
-def adopt_archive(configuration, name):
+def inherit_archive(configuration, name):
   """Let archive `name` go on with the one that the former stack's PBS made for
   the same service, if there is exactly one.  It was named
   ``<computer>-<partition>-<name>-<number>``.

@@ -89,11 +89,11 @@ class TestFormerArchive(MigrationCase):
 
   def test_killed_at_any_point_it_is_found_at_the_next_run(self):
     self.leave(self.name)
-    def adopt():
-      former.adopt_archive(self.pbs.configuration, 'data')
+    def inherit():
+      former.inherit_archive(self.pbs.configuration, 'data')
 
     for number in range(1, 20):
-      if not killed_before(number, adopt):
+      if not killed_before(number, inherit):
         break
     self.assertEqual(os.listdir(self.folder), ['data'])
     self.assertGreater(number, 1)
