@@ -12,7 +12,6 @@ import os
 import re
 import time
 
-from . import manifest
 from .durable import fsync_directory, read_json, remove, write_json
 
 log = logging.getLogger('resilient.former')
@@ -28,6 +27,8 @@ _HINT = '''\
 <title>Export {label}</title><author><name>{leader}</name></author>\
 <updated>{updated}</updated></feed>
 '''
+# In each archive of rdiff-backup.
+_ARCHIVE_DATA = 'rdiff-backup-data'
 _ROLES = {'pull': 'leader', 'push': 'clone'}
 
 
@@ -96,7 +97,7 @@ def pbs_problem(configuration):
 
 
 def _is_archive(path):
-  return os.path.isdir(os.path.join(path, manifest.ARCHIVE_DATA))
+  return os.path.isdir(os.path.join(path, _ARCHIVE_DATA))
 
 
 def inherit_archive(configuration, name):
