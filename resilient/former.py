@@ -12,7 +12,6 @@ import os
 import re
 import time
 
-from . import manifest
 from .durable import fsync_directory, read_json, remove, write_json
 
 log = logging.getLogger('resilient.former')
@@ -28,6 +27,8 @@ _HINT = '''\
 <title>Export {label}</title><author><name>{leader}</name></author>\
 <updated>{updated}</updated></feed>
 '''
+# In each archive of rdiff-backup.
+_ARCHIVE_DATA = 'rdiff-backup-data'
 _ROLES = {'pull': 'leader', 'push': 'clone'}
 
 
@@ -96,10 +97,10 @@ def pbs_problem(configuration):
 
 
 def _is_archive(path):
-  return os.path.isdir(os.path.join(path, manifest.ARCHIVE_DATA))
+  return os.path.isdir(os.path.join(path, _ARCHIVE_DATA))
 
 
-def adopt_archive(configuration, name):
+def inherit_archive(configuration, name):
   """Let archive `name` go on with the one that the former stack's PBS made for
   the same service, if there is exactly one.  It was named
   ``<computer>-<partition>-<name>-<number>``.

@@ -36,7 +36,7 @@ def pull(configuration, peer, report):
 
   Raises what transfer.py expects.
   """
-  former.adopt_archive(configuration, peer.name)
+  former.inherit_archive(configuration, peer.name)
   archive = Archive(configuration, peer.name)
   remote = Remote(configuration, peer)
   generation = _ask(configuration, peer, remote)

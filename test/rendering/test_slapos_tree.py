@@ -151,6 +151,14 @@ class TestComponents(TreeCase):
     self.assertRegex(programs['rdiff-backup'], 'bin/rdiff-backup$')
     self.assertFalse((self.tree / 'software/tree/bin/resilient-crond').exists())
 
+  def test_for_all_releases_by_one_line_of_the_stack(self):
+    path = self.tree / self.stack
+    text = path.read_text()
+    self.addCleanup(path.write_text, text)
+    path.write_text(text.replace('component/debian.cfg', 'component/tree.cfg'))
+    programs = self.programs('edited', self.stack)
+    self.assertTrue(programs['sshd'].startswith(str(self.tree / 'parts')))
+
   def test_components_of_the_tree_are_not_touched_by_ours(self):
     # A release may need them for itself, named before or after the stack.
     component = 'component/openssh/buildout.cfg'

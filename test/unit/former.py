@@ -100,12 +100,14 @@ class FormerPbs:
   def add(self, kind, sshd, on_notification='http://[::1]:1/get/x', notify=''):
     """Give it a shared instance of type `kind`, whose other side is `sshd`."""
     known = {}
-    self.recipe.add_slave({
-      'type': kind, 'url': sshd.url, 'server-key': sshd.host_key,
-      'name': 'COMP-1-slappart0-data-1', 'title': kind + ' data',
-      'notification-id': 'COMP-1-slappart0-data-1-' + kind,
-      'on-notification': on_notification, 'notify': notify,
-      'remove-backup-older-than': '2W'}, known)
+    # It prints what it does.
+    with contextlib.redirect_stdout(None):
+      self.recipe.add_slave({
+        'type': kind, 'url': sshd.url, 'server-key': sshd.host_key,
+        'name': 'COMP-1-slappart0-data-1', 'title': kind + ' data',
+        'notification-id': 'COMP-1-slappart0-data-1-' + kind,
+        'on-notification': on_notification, 'notify': notify,
+        'remove-backup-older-than': '2W'}, known)
     with open(self.at('etc/known_hosts'), 'a', encoding='utf-8') as output:
       output.writelines('%s %s\n' % item for item in known.items())
 

@@ -44,6 +44,10 @@ class TestFormerArchive(MigrationCase):
       ['cp', '-a', self.former.archive, os.path.join(self.folder, name)],
       check=True)
 
+  def archives(self):
+    """Return the names of the archives of our PBS."""
+    return [name for name in os.listdir(self.folder) if name[0] != '.']
+
   def restored(self, archive, age):
     """Return the marker of increment number `age`, 0 for the newest."""
     target = self.path('restored-%s-%d' % (os.path.basename(archive), age))
@@ -63,7 +67,7 @@ class TestFormerArchive(MigrationCase):
   def test_our_pbs_goes_on_with_it(self):
     self.leave(self.name)
     self.cycle({'marker': 'new'})
-    self.assertEqual(os.listdir(self.folder), ['data'])
+    self.assertEqual(self.archives(), ['data'])
     self.assertHistory(self.archive.path, 'new', 'older', 'oldest')
     self.assertSame(self.clone.dump, {'marker': 'new'})
     # What has no manifest is not offered by bin/restore, and not removed
@@ -89,13 +93,13 @@ class TestFormerArchive(MigrationCase):
 
   def test_killed_at_any_point_it_is_found_at_the_next_run(self):
     self.leave(self.name)
-    def adopt():
-      former.adopt_archive(self.pbs.configuration, 'data')
+    def inherit():
+      former.inherit_archive(self.pbs.configuration, 'data')
 
     for number in range(1, 20):
-      if not killed_before(number, adopt):
+      if not killed_before(number, inherit):
         break
-    self.assertEqual(os.listdir(self.folder), ['data'])
+    self.assertEqual(self.archives(), ['data'])
     self.assertGreater(number, 1)
     self.assertHistory(self.archive.path, 'older', 'oldest')
 
