@@ -5,7 +5,6 @@ See "Import" in docs/design.rst.
 import contextlib
 import logging
 import os
-import shutil
 import time
 
 from . import manifest
@@ -16,6 +15,7 @@ from .durable import (
   lock,
   read_json,
   remove,
+  remove_tree,
   write_json,
 )
 from .generation import from_json, is_newer
@@ -176,7 +176,7 @@ def _complete_swap(configuration, generation):
   previous = configuration.state('previous')
   old, _ = verified(configuration)
   if old and old == imported(configuration)[0] and _holds(staging, old):
-    _remove_tree(previous)
+    remove_tree(previous)
     os.rename(staging, previous)
     fsync_directory(configuration.state_directory)
   _write_record(configuration, 'verified.json', generation)
@@ -192,19 +192,7 @@ def set_imported(configuration, generation):
   staging = configuration.state('staging')
   with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
     if os.path.exists(staging):
-      _remove_tree(previous)
+      remove_tree(previous)
     elif os.path.exists(previous):
       os.rename(previous, staging)
       fsync_directory(configuration.state_directory)
-
-
-def _remove_tree(path):
-  """Remove directory `path`, also where directories in it are read-only."""
-  def make_writable(function, name, _):
-    os.chmod(os.path.dirname(name), 0o700)
-    if os.path.isdir(name) and not os.path.islink(name):
-      os.chmod(name, 0o700)
-    function(name)
-
-  if os.path.exists(path):
-    shutil.rmtree(path, onerror=make_writable)

@@ -80,6 +80,10 @@ _ROLES = {
     'shared-instances': (parameter.objects, ''),
     'remove-backup-older-than': (parameter.text, '2W'),
     'transfer-deadline': (parameter.seconds, 24 * 3600),
+    # Seconds between two generations that are read again.
+    'verification-interval': (parameter.seconds, 3600),
+    # Bytes that stay free for what gives space back on a full disk.
+    'archive-reserve': (parameter.size, 16 << 20),
   },
 }
 

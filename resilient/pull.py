@@ -4,11 +4,11 @@ import functools
 import logging
 import time
 
-from .archive import Archive
+from . import history
 from .durable import write_json
 from .generation import from_json, is_newer
 from .ssh import Remote
-from .transfer import run_task, TransferFailed
+from .transfer import archive_of, run_task, TransferFailed
 
 log = logging.getLogger('resilient.pull')
 
@@ -35,7 +35,8 @@ def pull(configuration, peer, report):
 
   Raises what transfer.py expects.
   """
-  archive = Archive(configuration, peer.name)
+  archive = archive_of(configuration, peer)
+  history.check_index(archive)
   remote = Remote(configuration, peer)
   generation = _ask(configuration, peer, remote)
   if not is_newer(generation, archive.newest()) and not (
@@ -49,7 +50,6 @@ def pull(configuration, peer, report):
   log.info('%s: generation %s is in the archive and verified',
            peer.task, generation.label)
   configuration.store.request('push-' + peer.name)
-  configuration.store.request('prune-' + peer.name)
 
 
 def prune(configuration, peer, report):
@@ -57,7 +57,7 @@ def prune(configuration, peer, report):
 
   Raises Failed, LockTimeout, OSError.
   """
-  removed = Archive(configuration, peer.name).prune(peer.older_than)
+  removed = archive_of(configuration, peer).prune(peer.older_than)
   report.quiet = not removed
   report.message = 'removed %d generations older than %s' % (
     removed, peer.older_than)

@@ -23,7 +23,10 @@ entries = strategies.one_of(
   strategies.tuples(
     paths, strategies.just('symlink'), strategies.just(0o777),
     strategies.none(), strategies.none(), strategies.none(),
-    strategies.binary(min_size=1)),
+    strategies.binary(min_size=1).filter(lambda text: b'\0' not in text)),
+  strategies.tuples(
+    paths, strategies.just('file'), modes, strategies.integers(0),
+    strategies.integers(), digests, strategies.none(), paths),
 ).map(lambda fields: manifest.Entry(*fields))
 
 
@@ -48,7 +51,8 @@ class TestFormat(unittest.TestCase):
     data, _ = manifest.serialise(generation(4, epoch=2), [])
     header = json.loads(data.splitlines()[0])
     self.assertEqual(set(header), {
-      'format', 'name', 'epoch', 'sequence', 'leader', 'sealed', 'due'})
+      'format', 'name', 'epoch', 'sequence', 'leader', 'sealed', 'due',
+      'links'})
     self.assertEqual(header['format'], 'resilient-manifest-1')
 
 
