@@ -129,8 +129,12 @@ class Mender:
         self._make_folder(entry.path, entry.mode)
       elif entry.type != 'file':
         self._make_special(entry)
-    missing = {path: entry for path, entry in files.items()
-               if not self._is_good(entry)}
+    missing = {}
+    for path, entry in files.items():
+      if not self._is_good(entry):
+        missing[path] = entry
+      elif os.lstat(os.path.join(self._root, path)).st_nlink > 1:
+        self._part(entry)
     if missing:
       for folder in self._fetch(list(missing)):
         for path, entry in list(missing.items()):
@@ -215,6 +219,12 @@ class Mender:
         os.mknod(full, _SPECIAL[entry.type] | 0o600)
         os.chmod(full, entry.mode)
 
+  def _part(self, entry):
+    """Let `entry`, whose content is good, be a file of its own."""
+    copy = os.fsencode(os.path.join(self._place, 'copy'))
+    _copy(os.path.join(self._root, entry.path), copy)
+    self._install(copy, entry.path, entry.mode, entry.mtime)
+
   def _link(self, entry):
     """Let `entry` be another name of the file that it is a link to."""
     first = os.path.join(self._root, entry.link)
@@ -224,6 +234,17 @@ class Mender:
       with self._writable_parent(entry.path):
         self._set_aside(entry.path)
         os.link(first, path)
+
+
+def _copy(source, target):
+  """Copy file `source` to `target`; what is sparse stays so."""
+  with open(source, 'rb') as reading, open(target, 'wb') as writing:
+    while block := reading.read(1 << 16):
+      if block.count(0) == len(block):
+        writing.seek(len(block), os.SEEK_CUR)
+      else:
+        writing.write(block)
+    writing.truncate()
 
 
 def _broken(wanted, differences):

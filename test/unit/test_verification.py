@@ -74,7 +74,8 @@ class TestVerification(ArchiveCase):
 
   def test_a_damaged_increment_is_named_until_it_is_pruned(self):
     flip(self.increment('marker'), -1)
-    self.assertRegex(self.verify(), 'generation 1.1 is damaged: 1 entries .*marker: cannot')
+    self.assertRegex(
+      self.verify(), 'generation 1.1 is damaged: 1 entries .*marker: cannot')
     self.assertFalse(self.pbs.configuration.store.last_run(
       'verify-data').success)
     for _ in range(2):
