@@ -5,6 +5,7 @@ import logging
 import time
 
 from . import history
+from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
 from .ssh import Remote
@@ -57,7 +58,7 @@ def prune(configuration, peer, report):
 
   Raises Failed, LockTimeout, OSError.
   """
-  removed = archive_of(configuration, peer).prune(peer.older_than)
+  removed = Archive(configuration, peer.name).prune(peer.older_than)
   report.quiet = not removed
   report.message = 'removed %d generations older than %s' % (
     removed, peer.older_than)

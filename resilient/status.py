@@ -117,7 +117,8 @@ def _source(configuration, peer, now):
   archive = Archive(configuration, peer.name)
   said = read_json(configuration.state('source-%s.json' % peer.name), {})
   theirs = from_json(said.get('generation'))
-  state = {'leader': theirs, 'incomplete': archive.incomplete}
+  state = {'generation': None, 'generations': [], 'leader': theirs,
+           'incomplete': archive.incomplete}
   problems = _failed_run(configuration, peer.task)
   problems += _failed_run(configuration, 'prune-' + peer.name)
   try:

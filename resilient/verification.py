@@ -232,6 +232,7 @@ def task(configuration, peer):
   """One run of the task.  Returns whether it succeeded: to find damage is a
   success of the task, though not of the archive."""
   archive = archive_of(configuration, peer)
+  due = None
   with contextlib.suppress(ValueError):
     due = choose(archive, configuration.verification_interval, time.time())
     if due is None:
@@ -239,8 +240,8 @@ def task(configuration, peer):
   found = []
 
   def work(report):
-    when, generation = choose(
-      archive, configuration.verification_interval, time.time())
+    # An index that cannot be read is told here.
+    when, generation = due or archive.index()[-1]
     report.generation = generation.label
     try:
       if verify(archive, when, generation, report):

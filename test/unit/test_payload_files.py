@@ -5,7 +5,7 @@ import unittest.mock
 
 from hypothesis import given, HealthCheck, settings, strategies
 
-from resilient import clone, entries, exporter, manifest
+from resilient import entries, exporter, importer, manifest
 from resilient.entries import scan
 
 from .partition import RSYNC, write_tree
@@ -86,7 +86,7 @@ class PayloadCase(TreeCase):
       self.leader.configuration.store.last_run('export')))
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertTrue(self.run_task('push'), self.message('push-data'))
-    clone.swap(self.clone.configuration)
+    self.assertTrue(importer.task(self.clone.configuration))
     for root in (self.leader.dump, self.archive.path, self.clone.dump):
       self.assertHolds(root, list(scan(self.live)))
     return self.archive.newest().label
@@ -138,9 +138,11 @@ class TestKinds(PayloadCase):
     for name in (b'/b', b'/d/e'):
       os.link(self.live + b'/a', self.live + name)
     self.assertTravels()
+    write_tree(self.live, {'c': 'two'})
+    self.assertTravels()
     os.unlink(self.live + b'/b')
-    # The same content, in a file of its own.
-    write_tree(self.live, {'b': 'one', 'c': 'two'})
+    # The same content, in a file of its own; rsync meets the first copy again.
+    write_tree(self.live, {'b': 'one'})
     self.assertTravels()
     for root in (self.leader.dump, self.archive.path, self.clone.dump):
       self.assertEqual(self.names_of(root), [['a', 'd/e'], ['b'], ['c']])
