@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 
+from . import launch_rdiff_backup
 from .durable import remove
 from .entries import ARCHIVE_DATA
 from .process import run
@@ -17,6 +18,16 @@ _NO_ERROR = tuple(status for status in range(16) if not status & _FLAG_ERROR)
 _PLAIN = ('--no-eas', '--no-acls', '--no-carbonfile')
 _MIRROR = re.compile(r'current_mirror\.(.+)\.data')
 _INCREMENT = re.compile(r'increments\.([^.]+)\.[a-z]+')
+
+
+def _launcher(program):
+  """Return the command that runs `program`, rdiff-backup's, mended."""
+  try:
+    words = launch_rdiff_backup.interpreter(program)
+  except OSError:
+    # To be said when it is started.
+    words = []
+  return [*words, launch_rdiff_backup.__file__] if words else []
 
 
 def _location(remote):
@@ -75,8 +86,9 @@ class Repository:
   def _run(self, arguments, deadline=None, accepted=_NO_ERROR, held=None,
            now=None):
     clock = () if now is None else ('--current-time', str(now))
+    program = self._configuration.rdiff_backup
     return run(
-      [self._configuration.rdiff_backup, '--api-version', '201', *clock,
+      [*_launcher(program), program, '--api-version', '201', *clock,
        *arguments], deadline or self._configuration.transfer_deadline,
       accepted, lock=held)
 

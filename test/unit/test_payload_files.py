@@ -149,6 +149,19 @@ class TestKinds(PayloadCase):
     self.archive.restore('1.1', self.path('restored'))
     self.assertEqual(self.names_of(self.path('restored')), [['a', 'b', 'd/e']])
 
+  def test_a_long_name_that_is_gone_is_restored(self):
+    # An rdiff-backup that is not mended restores it for ever.
+    for length in (205, 255):
+      write_tree(self.live, {'d/' + 'n' * length: 'one', 'd/a': 'one',
+                             'z' * length + '/b': 'one'})
+    self.assertTravels()
+    before = list(scan(self.live))
+    shutil.rmtree(self.live + b'/d')
+    write_tree(self.live, {'d/a': 'two', 'z': 'two'})
+    self.assertTravels()
+    self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+
   def test_a_sparse_file_takes_no_room_anywhere(self):
     with open(self.live + b'/sparse', 'wb') as output:
       output.seek(1 << 26)
