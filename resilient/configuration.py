@@ -86,6 +86,10 @@ _ROLES = {
     # Of shared instances that say nothing.
     'remove-backup-older-than': (parameter.retention, _REQUIRED),
     'transfer-deadline': (parameter.seconds, _REQUIRED),
+    # Seconds between two generations that are read again.
+    'verification-interval': (parameter.seconds, 3600),
+    # Bytes that stay free for what gives space back on a full disk.
+    'archive-reserve': (parameter.size, 16 << 20),
   },
 }
 

@@ -2,7 +2,8 @@
 
 sshd runs it as the forced command of every key, with what the PBS asked for in
 ``SSH_ORIGINAL_COMMAND``.  A leader lets the dump be read; a clone lets its
-staging area be written.  Nothing else is answered.
+staging area be written, and its current copy be read, for the repair of an
+archive.  Nothing else is answered.
 """
 import json
 import logging
@@ -38,6 +39,14 @@ def _become(command, inherited):
   os.execv(command[0], command)
 
 
+def _serve_dump(configuration, held):
+  """Become an rdiff-backup that can read the dump, and nothing else."""
+  _become([
+    configuration.rdiff_backup, '--api-version', '201', 'server',
+    '--restrict-mode', 'read-only',
+    '--restrict-path', configuration.dump_directory], held)
+
+
 def leader_gate(configuration, request):
   """Answer a PBS that pulls.  Raises Denied, LockTimeout."""
   if request not in ('generation', RDIFF_BACKUP, former.REQUEST):
@@ -55,10 +64,7 @@ def leader_gate(configuration, request):
         return
       if problem:
         raise Denied(problem)
-      _become([
-        configuration.rdiff_backup, '--api-version', '201', 'server',
-        '--restrict-mode', 'read-only',
-        '--restrict-path', configuration.dump_directory], descriptor)
+      _serve_dump(configuration, descriptor)
   except LockTimeout:
     if request != 'generation':
       raise Denied('an export is running: try again later') from None
@@ -100,6 +106,10 @@ def clone_gate(configuration, request):
     generation = from_json(json.loads(request.partition(' ')[2]))
     clone.accept(configuration, generation)
     _say(clone.status(configuration))
+  elif request == RDIFF_BACKUP:
+    # Who reads checks what it got: a swap meanwhile does no harm.
+    with lock(configuration.state('reading.lock'), shared=True) as descriptor:
+      _serve_dump(configuration, descriptor)
   else:
     options = _rsync_options(request)
     with clone.receiving(configuration) as descriptor:
