@@ -31,12 +31,15 @@ _COMMON = {
   'state-directory': (parameter.path, _REQUIRED),
   'ip': (parameter.text, _REQUIRED),
   'notifier-port': (parameter.port, _REQUIRED),
-  # Seconds between two looks of a level-triggered task.
-  'check-interval': (parameter.seconds, _REQUIRED),
   # Seconds that a new partition may be without any backup.
   'patience': (parameter.seconds, 3 * 3600),
 }
+_QUEUE = {
+  # Seconds between two looks of a level-triggered task.
+  'check-interval': (parameter.seconds, _REQUIRED),
+}
 _DUMP = {
+  **_QUEUE,
   'name': (parameter.name, _REQUIRED),
   'dump-directory': (parameter.path, _REQUIRED),
   'rdiff-backup': (parameter.path, _REQUIRED),
@@ -77,6 +80,7 @@ _ROLES = {
     'software-release-url': (parameter.text, _REQUIRED),
   },
   'pull-backup': {
+    **_QUEUE,
     'archive-directory': (parameter.path, _REQUIRED),
     'rdiff-backup': (parameter.path, _REQUIRED),
     'rsync': (parameter.path, _REQUIRED),
