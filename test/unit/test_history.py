@@ -6,7 +6,7 @@ import unittest.mock
 
 from hypothesis import given, settings, strategies
 
-from resilient import command
+from resilient import command, history
 from resilient.archive import Archive
 from resilient.durable import write_json
 from resilient.ledger import Ledger
@@ -167,7 +167,7 @@ class TestAdoption(ArchiveCase):
 
   def test_killed_before_it_goes_on_where_it_was(self):
     self.lose()
-    real, calls = Archive.restore_increment, []
+    real, calls = history._verify, []
 
     def killed(*arguments):
       calls.append(1)
@@ -175,7 +175,7 @@ class TestAdoption(ArchiveCase):
         raise KeyboardInterrupt
       return real(*arguments)
 
-    with unittest.mock.patch.object(Archive, 'restore_increment', killed):
+    with unittest.mock.patch.object(history, '_verify', killed):
       with self.assertRaises(KeyboardInterrupt):
         self.adopt()
       self.assertEqual(self.adopt(), 0)
