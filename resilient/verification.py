@@ -56,9 +56,8 @@ def late(archive, interval, since, now):
   if not archive.index():
     return ''
   silent = now - max(archive.ledger.last, since)
-  if silent < interval + _MIRROR_AGE:
-    return ''
-  return 'archive %s was last verified %d s ago' % (archive.name, silent)
+  return '' if silent < interval + _MIRROR_AGE else (
+    'archive %s was last verified %d s ago' % (archive.name, silent))
 
 
 def _slice(entries, start):
@@ -102,7 +101,8 @@ def _restored(archive, when, found, wanted):
   try:
     remove_tree(target)
     archive.repository.restore(
-      when, target, [entry.path for entry in wanted])
+      when, target, [entry.path for entry in wanted],
+      archive.configuration.verification_deadline)
     folders = {entry.path for entry in found.entries
                if entry.type == 'directory'}
     return [difference for difference in manifest.compare(
@@ -181,11 +181,10 @@ def _verify_slice(archive, when, generation, start):
   wanted = entries[start:end]
   if is_mirror:
     differences = _differences_of_mirror(archive, wanted)
-  elif wanted:
-    _require_room(archive, generation, wanted)
-    differences = _differences_of_increment(archive, when, found, wanted)
   else:
-    differences = []
+    _require_room(archive, generation, wanted)
+    differences = wanted and _differences_of_increment(
+      archive, when, found, wanted)
   if differences:
     raise Damaged('%d entries differ from the manifest: %s' % (
       len(differences), '; '.join(map(str, differences[:5]))))
@@ -209,6 +208,13 @@ def verify(archive, when, generation, report):
     problem = ''
   except Damaged as error:
     following, problem = None, str(error)
+  except (Failed, TransferFailed) as error:
+    # Not again before the next is due; and the others have their turns.
+    ledger.last = time.time()
+    if isinstance(error, Failed):
+      ledger.note(generation, 'it could not be verified: %s' % error)
+    ledger.save(archive.index())
+    raise
   ledger = archive.ledger
   ledger.last = time.time()
   if following is not None:

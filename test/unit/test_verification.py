@@ -3,13 +3,14 @@ import os
 import time
 import unittest.mock
 
-from resilient import verification
+from resilient import manifest, verification
 from resilient.durable import write_json
 from resilient.reserve import free
 from resilient.status import problems, status
 from resilient.tasks import tasks
 
 from .archive_case import ArchiveCase, DAY, flip
+from .partition import RDIFF_BACKUP
 
 _HOUR = 3600
 
@@ -126,6 +127,23 @@ class TestVerification(ArchiveCase):
       'verify-data'))
     self.assertEqual(self.topics(), ['verification'])
     self.assertGreater(free(self.directory), 3)
+
+  def test_what_does_not_end_in_time_is_told_and_the_others_have_their_turns(
+      self):
+    self.pbs.configure(**{'verification-deadline': 1, 'rdiff-backup': (
+      self.pbs.program('slow', 'exec sleep 60'))})
+    self.now += _HOUR
+    with unittest.mock.patch('time.time', lambda: self.now), \
+         unittest.mock.patch.object(
+           verification, '_manifest_of', lambda archive, *_: manifest.read(
+             archive.path)):
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertIn('did not end within 1 s', self.message('verify-data'))
+    self.assertEqual(self.topics(), ['verification'])
+    self.pbs.configure(**{'verification-deadline': 60,
+                          'rdiff-backup': RDIFF_BACKUP})
+    self.assertEqual(self.verify(), 'verified')
+    self.assertEqual(self.last(), '1.2')
 
   def test_when_it_stops_that_is_told(self):
     write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
