@@ -177,6 +177,8 @@ def _verify_slice(archive, when, generation, start):
   else:
     found = _manifest_of(archive, when, generation)
   entries = _in_order(found.entries)
+  # A ledger that was damaged must not make anything count as read.
+  start = start if start < len(entries) else 0
   end = start + _slice(entries, start)
   wanted = entries[start:end]
   if is_mirror:
@@ -198,10 +200,8 @@ def verify(archive, when, generation, report):
   Raises what transfer.py expects; Damaged if there is damage that stays.
   """
   ledger = archive.ledger
-  start = ledger.progress.get('done', 0)
-  if (ledger.progress.get('digest') != generation.digest
-      or not isinstance(start, int)):
-    start = 0
+  begun = ledger.progress.get('digest') == generation.digest
+  start = ledger.progress['done'] if begun else 0
   try:
     with archive.locked(shared=True):
       following = _verify_slice(archive, when, generation, start)

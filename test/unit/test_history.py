@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import time
 import unittest.mock
 
 from hypothesis import given, settings, strategies
@@ -65,6 +66,8 @@ class TestIndex(ArchiveCase):
                durable=False)
     ledger = Ledger(self.pbs.configuration, 'data')
     self.assertEqual(ledger.at(generation()), 0)
+    self.assertGreaterEqual(dict(ledger.progress).get('done', 0), 0)
+    self.assertLess(abs(time.time() - ledger.last), 1e300)
     ledger.note(generation())
     self.assertGreater(ledger.at(generation()), 0)
 

@@ -119,6 +119,13 @@ class TestVerification(ArchiveCase):
       self.verify()
       self.assertRegex(self.verify(hours=0), '1.2 is damaged: .*marker')
 
+  def test_a_damaged_ledger_makes_nothing_count_as_read(self):
+    flip(self.increment('marker'), -1)
+    digest = self.archive.index()[0][1].digest
+    write_json(self.pbs.configuration.state('verified-data.json'), {
+      'progress': {'digest': digest, 'done': 99}})
+    self.assertRegex(self.verify(), 'generation 1.1 is damaged: .*marker')
+
   def test_without_room_for_a_copy_nothing_is_written_and_that_is_told(self):
     with unittest.mock.patch.object(verification, 'free', lambda _: 3):
       self.now += _HOUR
