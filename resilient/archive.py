@@ -130,7 +130,7 @@ class Archive:
       try:
         self.repository.backup(remote, now, held)
         found = manifest.read(self.path)
-        self._judge(found, self._mender().mend(found))
+        self.judge(found, self._mender().mend(found))
       except (Failed, OSError):
         # So that what went wrong can be written down.
         self._reserve.release_if_short()
@@ -171,7 +171,7 @@ class Archive:
     mender = self._mender()
     try:
       found = mender.mend_manifest(generation)
-      self._judge(found, mender.mend(found))
+      self.judge(found, mender.mend(found))
       problem = ''
     except (manifest.InvalidManifest, Damaged, OSError) as error:
       problem = str(error)
@@ -181,7 +181,7 @@ class Archive:
     return problem
 
   @staticmethod
-  def _judge(found, differences):
+  def judge(found, differences):
     """Raise Damaged if there are any `differences` from Manifest `found`."""
     if differences:
       raise Damaged(
@@ -220,22 +220,22 @@ class Archive:
       with self.locked() as held:
         self.settle(held)
     with self.locked(shared=True, deadline=_RESTORE_WAIT):
-      return self.restore_increment(*self.find(label), target)
+      return self._restore(*self.find(label), target)
 
-  def restore_increment(self, when, generation, target, repository=None):
-    """As `restore`, of the increment of time `when` of `repository`, or ours,
-    with the lock held.  `target` appears when it is verified, not before."""
+  def _restore(self, when, generation, target):
+    """As `restore`, of the increment of time `when`, with the lock held.
+    `target` appears when it is verified, and not before."""
     if os.path.lexists(target):
       raise FileExistsError('%s is there already: name a new folder' % target)
     temporary = os.path.normpath(target) + '.restoring'
     remove_tree(temporary)
     try:
-      (repository or self.repository).restore(when, temporary)
+      self.repository.restore(when, temporary)
       restored = manifest.read(temporary)
       if restored.generation != generation:
         raise Damaged('what was restored is generation %s, not %s' % (
           restored.generation.label, generation.label))
-      self._judge(restored, manifest.compare(temporary, restored, durable=True))
+      self.judge(restored, manifest.compare(temporary, restored, durable=True))
       os.rename(temporary, target)
       fsync_directory(os.path.dirname(os.path.abspath(target)))
     finally:

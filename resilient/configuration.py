@@ -92,6 +92,8 @@ _ROLES = {
     'transfer-deadline': (parameter.seconds, _REQUIRED),
     # Seconds between two generations that are read again.
     'verification-interval': (parameter.seconds, 3600),
+    # How long one slice of one may take: a pull waits for it.
+    'verification-deadline': (parameter.seconds, 1800),
     # Bytes that stay free for what gives space back on a full disk.
     'archive-reserve': (parameter.size, 16 << 20),
   },

@@ -19,6 +19,7 @@ from .durable import (
   write_json,
 )
 from .entries import ARCHIVE_DATA
+from .generation import from_json
 from .ledger import Ledger
 from .process import Failed, run
 from .repository import Repository
@@ -84,31 +85,37 @@ def _copy(configuration, source, place):
       configuration.transfer_deadline)
 
 
-def _verified(archive, place, report):
-  """Verify each generation of the repository `place`; those that were, in a run
-  that was cut short, are not verified again.  Return the index."""
-  repository = Repository(archive.configuration, place)
+def _verify(archive, repository, when):
+  """Restore what `repository` has of time `when`, and compare it with its own
+  manifest.  Return its Generation.  Raises Failed, Damaged, InvalidManifest."""
+  place = archive.place('verify')
+  try:
+    remove_tree(place)
+    repository.restore(when, place)
+    found = manifest.read(place)
+    archive.judge(found, manifest.compare(place, found))
+    return found.generation
+  finally:
+    remove_tree(place)
+
+
+def _verified(archive, repository, report):
+  """Verify each generation of `repository`; those that were, in a run that was
+  cut short, are not verified again.  Return the index."""
   path = archive.configuration.state('adopting-%s.json' % archive.name)
   done = read_json(path, {})
   index = []
-  for when, generation, problem in generations(
-      repository, archive.place('index')):
-    if not problem and done.get(str(when)) != generation.digest:
-      try:
-        archive.restore_increment(
-          when, generation, archive.place('verify'), repository)
-        done[str(when)] = generation.digest
+  for when in repository.times():
+    try:
+      if str(when) not in done:
+        done[str(when)] = _verify(archive, repository, when).to_json()
         write_json(path, done)
-      except (Failed, Damaged, manifest.InvalidManifest) as error:
-        problem = str(error)
-      finally:
-        remove_tree(archive.place('verify'))
-    if problem:
+      index.append((when, from_json(done[str(when)])))
+    except (Failed, Damaged, manifest.InvalidManifest) as error:
       report('left out: the increment of %s: %s' % (
-        time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(when)), problem))
+        time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(when)), error))
     else:
-      report('generation %s is verified' % generation.label)
-      index.append((when, generation))
+      report('generation %s is verified' % index[-1][1].label)
   if not index or index[-1][0] != repository.last_time():
     raise NotAdopted('the newest generation in it is damaged')
   return index
@@ -144,7 +151,7 @@ def adopt(archive, source, report, force=False):
   repository = Repository(configuration, place)
   if repository.cut_short:
     repository.regress()
-  index = _verified(archive, place, report)
+  index = _verified(archive, repository, report)
   lost = _would_be_lost(archive, index)
   if lost and not force:
     raise NotAdopted(

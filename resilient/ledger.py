@@ -1,8 +1,23 @@
 """What is known about the health of an archive's generations: which was
 verified when, and with what result."""
+import math
 import time
 
 from .durable import read_json, write_json
+
+
+def _moment(value):
+  if not math.isfinite(value):
+    raise ValueError('no time: %r' % value)
+  return float(value)
+
+
+def _progress(value):
+  if not value:
+    return {}
+  if int(value['done']) < 0:
+    raise ValueError('no number of an entry: %r' % value)
+  return {'digest': str(value['digest']), 'done': int(value['done'])}
 
 
 class Ledger:
@@ -15,12 +30,12 @@ class Ledger:
     self._path = configuration.state('verified-%s.json' % name)
     try:
       content = read_json(self._path, {})
-      self.last = float(content.get('last', 0))
-      self.progress = dict(content.get('progress', {}))
+      self.last = _moment(content.get('last', 0))
+      self.progress = _progress(content.get('progress', {}))
       self._found = {
-        str(digest): (float(item['at']), str(item['problem']))
+        str(digest): (_moment(item['at']), str(item['problem']))
         for digest, item in content.get('generations', {}).items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
       self.last, self.progress, self._found = 0.0, {}, {}
 
   def at(self, generation):

@@ -117,13 +117,15 @@ class Repository:
     self._run(['--force', 'remove', 'increments', '--older-than', str(moment),
                self.path], _QUICK, (0, 2), held)
 
-  def restore(self, when, target, paths=None):
+  def restore(self, when, target, paths=None, deadline=None):
     """Restore what was there at time `when` to directory `target`, which must
-    not exist; of it only `paths`, a list of bytes."""
+    not exist; of it only `paths`, a list of bytes.
+
+    deadline: in seconds; else that of a transfer."""
     with _selection(os.path.dirname(target), target, paths) as (
         options, selection):
       self._run([*options, 'restore', '--at', str(when), *selection,
-                 self.path, target])
+                 self.path, target], deadline)
 
   def fetch(self, remote, paths):
     """Make this new repository the `paths`, a list of bytes, of what is behind

@@ -56,9 +56,8 @@ def late(archive, interval, since, now):
   if not archive.index():
     return ''
   silent = now - max(archive.ledger.last, since)
-  if silent < interval + _MIRROR_AGE:
-    return ''
-  return 'archive %s was last verified %d s ago' % (archive.name, silent)
+  return '' if silent < interval + _MIRROR_AGE else (
+    'archive %s was last verified %d s ago' % (archive.name, silent))
 
 
 def _slice(entries, start):
@@ -102,7 +101,8 @@ def _restored(archive, when, found, wanted):
   try:
     remove_tree(target)
     archive.repository.restore(
-      when, target, [entry.path for entry in wanted])
+      when, target, [entry.path for entry in wanted],
+      archive.configuration.verification_deadline)
     folders = {entry.path for entry in found.entries
                if entry.type == 'directory'}
     return [difference for difference in manifest.compare(
@@ -177,15 +177,16 @@ def _verify_slice(archive, when, generation, start):
   else:
     found = _manifest_of(archive, when, generation)
   entries = _in_order(found.entries)
+  # A ledger that was damaged must not make anything count as read.
+  start = start if start < len(entries) else 0
   end = start + _slice(entries, start)
   wanted = entries[start:end]
   if is_mirror:
     differences = _differences_of_mirror(archive, wanted)
-  elif wanted:
-    _require_room(archive, generation, wanted)
-    differences = _differences_of_increment(archive, when, found, wanted)
   else:
-    differences = []
+    _require_room(archive, generation, wanted)
+    differences = wanted and _differences_of_increment(
+      archive, when, found, wanted)
   if differences:
     raise Damaged('%d entries differ from the manifest: %s' % (
       len(differences), '; '.join(map(str, differences[:5]))))
@@ -199,16 +200,21 @@ def verify(archive, when, generation, report):
   Raises what transfer.py expects; Damaged if there is damage that stays.
   """
   ledger = archive.ledger
-  start = ledger.progress.get('done', 0)
-  if (ledger.progress.get('digest') != generation.digest
-      or not isinstance(start, int)):
-    start = 0
+  begun = ledger.progress.get('digest') == generation.digest
+  start = ledger.progress['done'] if begun else 0
   try:
     with archive.locked(shared=True):
       following = _verify_slice(archive, when, generation, start)
     problem = ''
   except Damaged as error:
     following, problem = None, str(error)
+  except (Failed, TransferFailed) as error:
+    # Not again before the next is due; and the others have their turns.
+    ledger.last = time.time()
+    if isinstance(error, Failed):
+      ledger.note(generation, 'it could not be verified: %s' % error)
+    ledger.save(archive.index())
+    raise
   ledger = archive.ledger
   ledger.last = time.time()
   if following is not None:

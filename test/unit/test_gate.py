@@ -41,8 +41,7 @@ class TestRequests(TestCase):
 
   def test_a_clone_answers_no_other_program(self):
     for request in (
-        '', 'sh', 'bash -i', 'generation', 'rdiff-backup server',
-        'rdiff-backup', 'scp -t x',
+        'sh', 'bash -i', 'generation', 'rdiff-backup', 'scp -t x',
         '/usr/lib/openssh/sftp-server', 'rsync --daemon .', 'rsync',
         'rsync --server', 'status; id', 'x ' + ' '.join(_RECEIVE), "rsync '",
         'rsync --server -e.x id x', '/tmp/rsync --server . x'):

@@ -2,11 +2,12 @@
 import os
 import pathlib
 import shutil
+import time
 import unittest.mock
 
 from hypothesis import given, settings, strategies
 
-from resilient import command
+from resilient import command, history
 from resilient.archive import Archive
 from resilient.durable import write_json
 from resilient.ledger import Ledger
@@ -65,6 +66,8 @@ class TestIndex(ArchiveCase):
                durable=False)
     ledger = Ledger(self.pbs.configuration, 'data')
     self.assertEqual(ledger.at(generation()), 0)
+    self.assertGreaterEqual(dict(ledger.progress).get('done', 0), 0)
+    self.assertLess(abs(time.time() - ledger.last), 1e300)
     ledger.note(generation())
     self.assertGreater(ledger.at(generation()), 0)
 
@@ -167,7 +170,7 @@ class TestAdoption(ArchiveCase):
 
   def test_killed_before_it_goes_on_where_it_was(self):
     self.lose()
-    real, calls = Archive.restore_increment, []
+    real, calls = history._verify, []
 
     def killed(*arguments):
       calls.append(1)
@@ -175,7 +178,7 @@ class TestAdoption(ArchiveCase):
         raise KeyboardInterrupt
       return real(*arguments)
 
-    with unittest.mock.patch.object(Archive, 'restore_increment', killed):
+    with unittest.mock.patch.object(history, '_verify', killed):
       with self.assertRaises(KeyboardInterrupt):
         self.adopt()
       self.assertEqual(self.adopt(), 0)

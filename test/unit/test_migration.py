@@ -5,7 +5,7 @@ import subprocess
 import unittest
 
 from resilient import former, notify
-from resilient.configuration import peer
+from resilient.peer import peers
 from resilient.promise import Notified
 
 from .former import (
@@ -36,7 +36,8 @@ class TestParameters(unittest.TestCase):
     'remove-backup-older-than': '3B', 'slave_reference': 'SOFTINST-5'}
 
   def test_our_pbs_understands_it(self):
-    found = peer(self.shared, '2W')
+    (found,), wrong = peers([self.shared], '2W')
+    self.assertEqual(wrong, [])
     self.assertEqual(found.path, '/srv/slappart1/srv/backup/data')
     self.assertEqual(
       found.server_key, 'ssh-rsa AAAAB3NzaC1yc2E= slapuser1@computer')

@@ -82,8 +82,8 @@ class TestRestore(ArchiveCase):
     self.assertEqual(os.listdir(self.pbs.at('srv/backup/pbs')).count(
       '.drill-data'), 0)
     self.assertIn(b'restored and verified', atom(
-      'http://[::1]/', 'pbs', 'drill-data',
-      self.pbs.configuration.store.runs('drill-data')))
+      'http://[::1]/', 'pbs', self.pbs.configuration.store.runs('drill-data'),
+      0, 'drill-data'))
 
   def test_a_drill_that_fails_is_a_problem_until_the_next_succeeds(self):
     whole = os.path.join(self.archive.path, 'marker')

@@ -3,13 +3,14 @@ import os
 import time
 import unittest.mock
 
-from resilient import verification
+from resilient import manifest, verification
 from resilient.durable import write_json
 from resilient.reserve import free
 from resilient.status import problems, status
 from resilient.tasks import tasks
 
 from .archive_case import ArchiveCase, DAY, flip
+from .partition import RDIFF_BACKUP
 
 _HOUR = 3600
 
@@ -118,6 +119,13 @@ class TestVerification(ArchiveCase):
       self.verify()
       self.assertRegex(self.verify(hours=0), '1.2 is damaged: .*marker')
 
+  def test_a_damaged_ledger_makes_nothing_count_as_read(self):
+    flip(self.increment('marker'), -1)
+    digest = self.archive.index()[0][1].digest
+    write_json(self.pbs.configuration.state('verified-data.json'), {
+      'progress': {'digest': digest, 'done': 99}})
+    self.assertRegex(self.verify(), 'generation 1.1 is damaged: .*marker')
+
   def test_without_room_for_a_copy_nothing_is_written_and_that_is_told(self):
     with unittest.mock.patch.object(verification, 'free', lambda _: 3):
       self.now += _HOUR
@@ -126,6 +134,23 @@ class TestVerification(ArchiveCase):
       'verify-data'))
     self.assertEqual(self.topics(), ['verification'])
     self.assertGreater(free(self.directory), 3)
+
+  def test_what_does_not_end_in_time_is_told_and_the_others_have_their_turns(
+      self):
+    self.pbs.configure(**{'verification-deadline': 1, 'rdiff-backup': (
+      self.pbs.program('slow', 'exec sleep 60'))})
+    self.now += _HOUR
+    with unittest.mock.patch('time.time', lambda: self.now), \
+         unittest.mock.patch.object(
+           verification, '_manifest_of', lambda archive, *_: manifest.read(
+             archive.path)):
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertIn('did not end within 1 s', self.message('verify-data'))
+    self.assertEqual(self.topics(), ['verification'])
+    self.pbs.configure(**{'verification-deadline': 60,
+                          'rdiff-backup': RDIFF_BACKUP})
+    self.assertEqual(self.verify(), 'verified')
+    self.assertEqual(self.last(), '1.2')
 
   def test_when_it_stops_that_is_told(self):
     write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
