@@ -135,12 +135,14 @@ def instances(database):
   rows = _query(database, (
     'SELECT partition_reference, reference, software_type, requested_state,'
     " connection_xml FROM partition%s WHERE slap_state = 'busy'") % DB_VERSION)
-  return [Instance(*row[:4], _unwrapped(xml2dict(row[4]))) for row in rows]
+  return [Instance(*row[:4], _published(row[4])) for row in rows]
 
 
-def _unwrapped(parameters):
-  """Return what was published, in either of its forms."""
-  return json.loads(parameters['_']) if '_' in parameters else parameters
+def _published(document):
+  """Return {name: value}; all may be in one parameter, as JSON."""
+  parameters = xml2dict(document)
+  return (json.loads(parameters['_']) if parameters.keys() == {'_'}
+          else parameters)
 
 
 def shared_instances(database):

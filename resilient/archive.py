@@ -1,55 +1,72 @@
 """The archive of a PBS: an rdiff-backup repository, and the index that says
 which generation each of its increments is.
 """
-import datetime
+import contextlib
+import logging
 import os
-import re
 import time
 
 from . import manifest
-from .durable import lock, read_json, remove, write_json
+from .durable import (
+  fsync_directory,
+  lock,
+  read_json,
+  remove,
+  remove_tree,
+  write_json,
+)
 from .generation import from_json
-from .process import run
+from .ledger import Ledger
+from .process import Failed
+from .repair import Mender
+from .repository import Repository
+from .reserve import Reserve
+from .retention import oldest_kept
 
-_QUICK = 3600
+log = logging.getLogger('resilient.archive')
+
 # A restore that reads the archive may take hours; the queue tries again.
 _READER_WAIT = 30
-# rdiff-backup's exit status is a sum of flags; 1 is the one that means that it
-# gave up.  The manifest says whether the others did any harm.
-_FLAG_ERROR = 1
-_NO_ERROR = tuple(status for status in range(16) if not status & _FLAG_ERROR)
-_UNITS = {'s': 1, 'm': 60, 'h': 3600, 'D': 86400, 'W': 7 * 86400,
-          'M': 30 * 86400, 'Y': 365 * 86400}
+_RESTORE_WAIT = 3600
 
 
-def seconds(duration):
-  """Return rdiff-backup's `duration`, such as ``2W``, in seconds.
-
-  A number of backups (``10B``) is None.
-  """
-  if duration.endswith('B'):
-    return None
-  return sum(int(number) * _UNITS[unit]
-             for number, unit in re.findall(r'(\d+)([smhDWMY])', duration))
+class Damaged(Exception):
+  """An archive holds something else than its manifest says."""
 
 
 class Archive:
-  """The archive `name` of the PBS of `configuration`."""
+  """The archive `name` of the PBS of `configuration`.
 
-  def __init__(self, configuration, name):
-    self._configuration = configuration
+  sources: ssh.Remotes with other copies, from which it is repaired.
+  """
+
+  def __init__(self, configuration, name, sources=()):
+    self.configuration = configuration
+    self.name = name
     self.path = os.path.join(configuration.archive_directory, name)
+    self.repository = Repository(configuration, self.path)
+    self._sources = sources
+    self._reserve = Reserve(configuration)
     self._index_path = configuration.state('archive-%s.json' % name)
     self._marker = configuration.state('pulling-' + name)
     self._lock = configuration.state('archive-%s.lock' % name)
 
   def index(self):
     """Return [(time of the increment, Generation)], oldest first; the time is
-    in whole seconds since 1970-01-01 UTC.  Only what was verified is in it."""
-    return [(item['time'], from_json(item['generation']))
-            for item in read_json(self._index_path, [])]
+    in whole seconds since 1970-01-01 UTC.  Raises ValueError."""
+    try:
+      found = [(int(item['time']), from_json(item['generation']))
+               for item in read_json(self._index_path, [])]
+      if any(generation is None for _, generation in found) or (
+          found != sorted(found, key=lambda item: item[0])):
+        raise ValueError('its generations are out of order')
+      return found
+    except (ValueError, TypeError, KeyError) as error:
+      raise ValueError('%s is damaged: %s' % (
+        self._index_path, error)) from error
 
-  def _write_index(self, index):
+  def write_index(self, index):
+    """Make `index` the index."""
     write_json(self._index_path, [
       {'time': when, 'generation': generation.to_json()}
       for when, generation in index])
@@ -59,61 +76,113 @@ class Archive:
     index = self.index()
     return index[-1][1] if index else None
 
+  def find(self, label):
+    """Return (time, Generation) of generation `label`.  Raises KeyError."""
+    found = [item for item in self.index() if item[1].label == label]
+    if not found:
+      raise KeyError(label)
+    return found[-1]
+
   @property
   def incomplete(self):
     """Whether the last pull did not end well: the mirror may be mixed."""
     return os.path.exists(self._marker)
 
-  def _last_time(self):
-    """Return when the newest mirror, complete or not, claims to be from."""
-    data = os.path.join(self.path, manifest.ARCHIVE_DATA)
-    times = [0]
-    for name in os.listdir(data) if os.path.isdir(data) else ():
-      match = re.fullmatch(r'current_mirror\.(.+)\.data', name)
-      if match:
-        times.append(int(
-          datetime.datetime.fromisoformat(match[1]).timestamp()))
-    return max(times)
+  @property
+  def ledger(self):
+    """The Ledger, as it is now."""
+    return Ledger(self.configuration, self.name)
 
-  def _run(self, arguments, deadline, now=None, accepted=(0,), held=None):
-    clock = [] if now is None else ['--current-time', str(now)]
-    return run(
-      [self._configuration.rdiff_backup, '--api-version', '201', *clock,
-       *arguments], deadline, accepted, lock=held)
+  def note(self, generation, problem=''):
+    """Write to the ledger that `generation` was verified now, and what is wrong
+    with it."""
+    ledger = self.ledger
+    ledger.note(generation, problem)
+    ledger.save(self.index())
+
+  def place(self, purpose):
+    """Return the path of a directory on the archive's disk, for `purpose`."""
+    return os.path.join(
+      self.configuration.archive_directory, '.%s-%s' % (purpose, self.name))
+
+  @contextlib.contextmanager
+  def locked(self, shared=False, deadline=_READER_WAIT):
+    """Hold the archive, alone unless `shared`; yields the lock's descriptor.
+    Raises LockTimeout."""
+    with lock(self._lock, shared, deadline) as descriptor:
+      yield descriptor
 
   def pull(self, remote):
     """Pull the dump behind ssh.Remote `remote`, verify it, index it.
 
     Returns its Generation.  Raises process.Failed, manifest.InvalidManifest,
-    Damaged, LockTimeout.
+    Damaged, LockTimeout, DiskFull.
     """
-    with lock(self._lock, deadline=_READER_WAIT) as descriptor:
-      return self._pull(remote, descriptor)
-
-  def _pull(self, remote, descriptor):
     os.makedirs(self.path, mode=0o700, exist_ok=True)
-    # rdiff-backup refuses a backup that is not later than the last; ours are
-    # ordered by sequence, whatever became of the clock.
-    now = max(int(time.time()), self._last_time() + 1)
-    write_json(self._marker, {'since': now})
-    if not self._last_time():
-      # What a killed first pull leaves stops rdiff-backup for ever; the lock
-      # that counts is ours.
-      remove(os.path.join(self.path, manifest.ARCHIVE_DATA, 'lock.yml'))
-    self._run([
-      '--remote-schema', ' '.join(remote.command) + ' {h} rdiff-backup server',
-      'backup', '--no-eas', '--no-acls', '--no-carbonfile',
-      '%s::%s' % (remote.alias, remote.peer.path), self.path,
-    ], self._configuration.transfer_deadline, now, _NO_ERROR, descriptor)
-    found = manifest.read(self.path)
-    self._check(self.path, found)
-    self._write_index(self.index() + [(now, found.generation)])
+    with self.locked() as held:
+      self.settle(held)
+      self._reserve.keep()
+      self.mend()
+      # rdiff-backup refuses a backup that is not later than the last; ours are
+      # ordered by sequence, whatever became of the clock.
+      now = max(int(time.time()), self.repository.last_time() + 1)
+      write_json(self._marker, {'since': now})
+      try:
+        self.repository.backup(remote, now, held)
+        found = manifest.read(self.path)
+        self.judge(found, self._mender().mend(found))
+      except (Failed, OSError):
+        # So that what went wrong can be written down.
+        self._reserve.release_if_short()
+        raise
+      self.write_index(self.index() + [(now, found.generation)])
+      self.note(found.generation)
+      self.forget_pull()
+      return found.generation
+
+  def forget_pull(self):
+    """The mirror is a verified one, whatever the last pull did."""
     remove(self._marker)
-    return found.generation
+
+  def settle(self, held):
+    """Go back to the last complete mirror, if a pull was cut short; that needs
+    some space, which the reserve gives.  Raises Failed, LockTimeout."""
+    if self.repository.cut_short:
+      with self._reserve.lent():
+        self.repository.regress(held)
+
+  def _mender(self):
+    return Mender(self.configuration, self.path, self._sources,
+                  self.place('repair'))
+
+  def mend(self):
+    """Have the mirror be its generation, before that becomes history: from the
+    next pull on it is the base of all that is older.
+
+    What cannot be repaired is noted, and stops nothing: to have the next
+    generation is worth more.  To be called with the lock.  Returns what is
+    wrong, or ''.
+    """
+    index = self.index()
+    if not index or self.repository.times()[-1:] != [index[-1][0]]:
+      # The mirror is one that was never good, of a pull that was refused.
+      return ''
+    generation = index[-1][1]
+    mender = self._mender()
+    try:
+      found = mender.mend_manifest(generation)
+      self.judge(found, mender.mend(found))
+      problem = ''
+    except (manifest.InvalidManifest, Damaged, OSError) as error:
+      problem = str(error)
+      log.error('archive %s is damaged, and was not repaired: %s', self.name,
+                problem)
+    self.note(generation, problem)
+    return problem
 
   @staticmethod
-  def _check(root, found):
-    differences = manifest.compare(root, found)
+  def judge(found, differences):
+    """Raise Damaged if there are any `differences` from Manifest `found`."""
     if differences:
       raise Damaged(
         'generation %s does not match its manifest in %d entries: %s' % (
@@ -121,61 +190,54 @@ class Archive:
           '; '.join(map(str, differences[:5]))))
 
   def prune(self, older_than):
-    """Remove the increments older than `older_than`, a duration.
+    """Remove the increments older than `older_than`, a duration; also while
+    the disk is full, and after a pull that failed.
 
     Returns how many.  Raises process.Failed, LockTimeout.
     """
-    with lock(self._lock, deadline=_READER_WAIT) as descriptor:
-      return self._prune(older_than, descriptor)
-
-  def _prune(self, older_than, descriptor):
-    index = self.index()
-    if len(index) < 2 or self.incomplete:
+    moment = oldest_kept(
+      [when for when, _ in self.index()], older_than,
+      max(int(time.time()), self.repository.last_time()))
+    if moment is None:
       return 0
-    now = max(int(time.time()), self._last_time())
-    age = seconds(older_than)
-    if age is not None and index[0][0] >= now - age:
-      return 0
-    # 2 is what it returns when there is nothing to remove.
-    self._run(['--force', 'remove', 'increments', '--older-than', older_than,
-               self.path], _QUICK, now, (0, 2), descriptor)
-    kept = self._times()
-    pruned = [item for item in index if item[0] in kept]
-    self._write_index(pruned)
+    with self.locked() as held, self._reserve.lent():
+      self.repository.remove_older(moment, held)
+      kept = self.repository.times()
+      index = self.index()
+      pruned = [item for item in index if item[0] in kept]
+      self.write_index(pruned)
+      self.ledger.save(pruned)
     return len(index) - len(pruned)
-
-  def _times(self):
-    output = run(
-      [self._configuration.rdiff_backup, '--api-version', '201',
-       '--parsable-output', 'list', 'increments', self.path],
-      _QUICK, capture=True).output
-    return {int(when) for when in re.findall(rb'(?m)^ +time: (\d+)$', output)}
 
   def restore(self, label, target):
     """Restore generation `label` to directory `target`, which must not exist,
     and verify it against its own manifest.  Returns its Generation.
 
     Raises KeyError, process.Failed, manifest.InvalidManifest, Damaged,
-    LockTimeout.
+    LockTimeout, OSError.
     """
-    with lock(self._lock, shared=True, deadline=_QUICK):
-      return self._restore(label, target)
+    if self.repository.cut_short:
+      with self.locked() as held:
+        self.settle(held)
+    with self.locked(shared=True, deadline=_RESTORE_WAIT):
+      return self._restore(*self.find(label), target)
 
-  def _restore(self, label, target):
-    found = [(when, generation) for when, generation in self.index()
-             if generation.label == label]
-    if not found:
-      raise KeyError(label)
-    when, generation = found[-1]
-    self._run(['restore', '--at', str(when), self.path, target],
-              self._configuration.transfer_deadline, accepted=_NO_ERROR)
-    restored = manifest.read(target)
-    if restored.generation != generation:
-      raise Damaged('what was restored is generation %s, not %s' % (
-        restored.generation.label, label))
-    self._check(target, restored)
+  def _restore(self, when, generation, target):
+    """As `restore`, of the increment of time `when`, with the lock held.
+    `target` appears when it is verified, and not before."""
+    if os.path.lexists(target):
+      raise FileExistsError('%s is there already: name a new folder' % target)
+    temporary = os.path.normpath(target) + '.restoring'
+    remove_tree(temporary)
+    try:
+      self.repository.restore(when, temporary)
+      restored = manifest.read(temporary)
+      if restored.generation != generation:
+        raise Damaged('what was restored is generation %s, not %s' % (
+          restored.generation.label, generation.label))
+      self.judge(restored, manifest.compare(temporary, restored, durable=True))
+      os.rename(temporary, target)
+      fsync_directory(os.path.dirname(os.path.abspath(target)))
+    finally:
+      remove_tree(temporary)
     return generation
-
-
-class Damaged(Exception):
-  """An archive holds something else than its manifest says."""

@@ -5,7 +5,6 @@ See "Import" in docs/design.rst.
 import contextlib
 import logging
 import os
-import shutil
 import time
 
 from . import manifest
@@ -16,6 +15,7 @@ from .durable import (
   lock,
   read_json,
   remove,
+  remove_tree,
   write_json,
 )
 from .generation import from_json, is_newer
@@ -128,6 +128,13 @@ def accept(configuration, generation):
         found.generation.label, generation.label))
     differences = manifest.compare(staging, found, durable=True)
     if differences:
+      # Two names of one file that became two files of the same content stay
+      # one to rsync.
+      from .repair import Mender
+      place = configuration.state('repair')
+      differences = Mender(configuration, staging, (), place).mend(found)
+      remove_tree(place)
+    if differences:
       _drop_differences(staging, differences)
       raise Unverified(
         'generation %s does not match its manifest in %d entries: %s' % (
@@ -176,7 +183,7 @@ def _complete_swap(configuration, generation):
   previous = configuration.state('previous')
   old, _ = verified(configuration)
   if old and old == imported(configuration)[0] and _holds(staging, old):
-    _remove_tree(previous)
+    remove_tree(previous)
     os.rename(staging, previous)
     fsync_directory(configuration.state_directory)
   _write_record(configuration, 'verified.json', generation)
@@ -192,19 +199,7 @@ def set_imported(configuration, generation):
   staging = configuration.state('staging')
   with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
     if os.path.exists(staging):
-      _remove_tree(previous)
+      remove_tree(previous)
     elif os.path.exists(previous):
       os.rename(previous, staging)
       fsync_directory(configuration.state_directory)
-
-
-def _remove_tree(path):
-  """Remove directory `path`, also where directories in it are read-only."""
-  def make_writable(function, name, _):
-    os.chmod(os.path.dirname(name), 0o700)
-    if os.path.isdir(name) and not os.path.islink(name):
-      os.chmod(name, 0o700)
-    function(name)
-
-  if os.path.exists(path):
-    shutil.rmtree(path, onerror=make_writable)

@@ -41,6 +41,15 @@ def _parser():
   restore.add_argument('name')
   restore.add_argument('--generation')
   restore.add_argument('--to')
+  restore.add_argument(
+    '--drill', action='store_true',
+    help='restore any generation, verify it, and record how long that took')
+  restore.add_argument('--json', action='store_true')
+  adopt = add('adopt', 'take the archive of a sibling PBS as this one\'s own')
+  adopt.add_argument('name')
+  adopt.add_argument('source', help='a copy of its srv/backup/pbs/<name>')
+  adopt.add_argument(
+    '--force', action='store_true', help='even if that loses generations')
   secret = commands.add_parser('secret', help=(
     'keep the secret in standard input, or one that is made if that is empty,'
     ' and print the token of the feeds'))
@@ -63,7 +72,9 @@ def _parser():
 
 
 # What a person runs, and wants to watch.
-_INTERACTIVE = ('exporter', 'takeover', 'restore')
+_INTERACTIVE = ('adopt', 'exporter', 'takeover', 'restore')
+# Where a command is, when the module has another name.
+_MODULES = {'adopt': 'history'}
 
 
 def _start_logging(command, path):
@@ -135,14 +146,19 @@ def _dispatch(arguments):
   if arguments.command == 'request':
     configuration.store.request(arguments.task)
     return 0
+  if arguments.command == 'restore':
+    from . import restore
+    return restore.main(
+      configuration, arguments.name, arguments.generation, arguments.to,
+      drill=arguments.drill, as_json=arguments.json)
   if arguments.command == 'status':
     return _print_status(configuration, arguments.json)
   # Imported when needed: a gate must not wait for a web framework.
-  module = importlib.import_module(
-    '.' + arguments.command.replace('-', '_'), __package__)
+  module = importlib.import_module('.' + _MODULES.get(
+    arguments.command, arguments.command.replace('-', '_')), __package__)
   extra = {
     'takeover-page': lambda: (arguments.template,),
-    'restore': lambda: (arguments.name, arguments.generation, arguments.to),
+    'adopt': lambda: (arguments.name, arguments.source, arguments.force),
   }.get(arguments.command, tuple)
   return module.main(configuration, *extra())
 

@@ -52,6 +52,8 @@ _ROLES = {
     **_DUMP,
     'exporter': (parameter.path, _REQUIRED),
     'notify': (parameter.words, ''),
+    # The feed of exports, as published.
+    'notification-id': (parameter.optional, ''),
     'periodicity': (parameter.periodicity, _REQUIRED),
     # A generation is late this long after it was sealed; 0: as below.
     'maximum-age': (parameter.seconds_or_none, 0),
@@ -65,6 +67,8 @@ _ROLES = {
   'import': {
     **_DUMP,
     'importer': (parameter.path, _REQUIRED),
+    # What the service's owner wants to run before it.
+    'post-notification-run': (parameter.optional, ''),
     'import-deadline': (parameter.seconds, _REQUIRED),
     'lock-deadline': (parameter.seconds, 3600),
     'takeover-port': (parameter.port, _REQUIRED),
@@ -90,6 +94,12 @@ _ROLES = {
     # Of shared instances that say nothing.
     'remove-backup-older-than': (parameter.retention, _REQUIRED),
     'transfer-deadline': (parameter.seconds, _REQUIRED),
+    # Seconds between two generations that are read again.
+    'verification-interval': (parameter.seconds, 3600),
+    # How long one slice of one may take: a pull waits for it.
+    'verification-deadline': (parameter.seconds, 1800),
+    # Bytes that stay free for what gives space back on a full disk.
+    'archive-reserve': (parameter.size, 16 << 20),
   },
 }
 

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 
 
@@ -88,6 +89,19 @@ def remove(path):
   with contextlib.suppress(FileNotFoundError):
     os.unlink(path)
     fsync_directory(os.path.dirname(path) or '.')
+
+
+def remove_tree(path):
+  """Remove directory `path`, if it is there, also where directories in it are
+  read-only."""
+  def make_writable(function, name, _):
+    os.chmod(os.path.dirname(name), 0o700)
+    if os.path.isdir(name) and not os.path.islink(name):
+      os.chmod(name, 0o700)
+    function(name)
+
+  if os.path.lexists(path):
+    shutil.rmtree(path, onerror=make_writable)
 
 
 @contextlib.contextmanager

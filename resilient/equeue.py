@@ -12,6 +12,7 @@ import time
 from . import heartbeat
 from .configuration import Watched
 from .durable import lock, read_json, write_json
+from .reserve import Reserve
 from .service import become_successor, is_outdated, stop_on_signal, Stopped
 from .tasks import tasks
 
@@ -139,6 +140,8 @@ def _serve(watched, wake):
       # A full disk, most likely: to end would be no remedy, for nobody would
       # start this again when there is space.
       log.exception('the state cannot be written; trying again')
+      if configuration.role == 'pull-backup':
+        Reserve(configuration).release()
       time.sleep(_LONGEST_PAUSE)
       continue
     if select.select([wake], [], [], pause)[0]:

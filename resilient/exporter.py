@@ -5,6 +5,7 @@ import time
 
 from . import manifest
 from .durable import lock, LockTimeout, read_json, remove, write_json
+from .entries import ARCHIVE_DATA, encode_path, scan, stamps
 from .generation import from_json, Generation
 from .process import Failed, run
 
@@ -96,10 +97,17 @@ def seal(configuration, previous):
   """Seal the dump; return its Generation.  Raises ExportFailed."""
   root = configuration.dump_directory
   unkeepable = []
-  entries = list(manifest.scan(root, durable=True, unkeepable=unkeepable))
-  if os.path.lexists(os.path.join(root, manifest.ARCHIVE_DATA)):
-    unkeepable.append('%s is a name that rdiff-backup reserves'
-                      % manifest.ARCHIVE_DATA)
+  before = stamps(root)
+  entries = list(scan(root, durable=True, unkeepable=unkeepable))
+  after = stamps(root)
+  changed = [path for path in before.keys() | after.keys()
+             if before.get(path) != after.get(path)]
+  if changed:
+    raise ExportFailed(
+      'the dump changed while it was sealed; let the exporter end all that'
+      ' writes to it: ' + ', '.join(map(encode_path, sorted(changed)[:5])))
+  if os.path.lexists(os.path.join(root, ARCHIVE_DATA)):
+    unkeepable.append('%s is a name that rdiff-backup reserves' % ARCHIVE_DATA)
   if unkeepable:
     raise ExportFailed(
       'the dump has entries that cannot be kept; let the exporter leave them'

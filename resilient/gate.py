@@ -2,7 +2,8 @@
 
 sshd runs it as the forced command of every key, with what the PBS asked for in
 ``SSH_ORIGINAL_COMMAND``.  A leader lets the dump be read; a clone lets its
-staging area be written.  Nothing else is answered.
+staging area be written, and its current copy be read, for the repair of an
+archive.  Nothing else is answered.
 """
 import json
 import logging
@@ -11,7 +12,7 @@ import re
 import shlex
 import sys
 
-from . import clone, exporter
+from . import clone, exporter, former, launch_rdiff_backup
 from .confine import confine
 from .durable import lock, LockTimeout
 from .generation import from_json, Refused
@@ -43,10 +44,21 @@ def _become(command, inherited, *writable):
   os.execv(command[0], command)
 
 
+def _serve_dump(configuration, held):
+  """Become an rdiff-backup that can read the dump, and nothing else."""
+  _become([
+    *launch_rdiff_backup.command(configuration.rdiff_backup),
+    '--api-version', '201', 'server', '--restrict-mode', 'read-only',
+    '--restrict-path', configuration.dump_directory], held)
+
+
 def leader_gate(configuration, request):
   """Answer a PBS that pulls.  Raises Denied, LockTimeout."""
-  if request not in ('generation', RDIFF_BACKUP):
+  if request not in ('generation', RDIFF_BACKUP, former.REQUEST):
     raise Denied('this is a leader: it can be pulled from, and nothing else')
+  if request == former.REQUEST:
+    log.info('a PBS of the former stack reads the dump; it checks nothing:'
+             ' upgrade it')
   # An export may take hours, and the PBS has a timer: no waiting here.
   try:
     with lock(configuration.state('dump.lock'), shared=True) as descriptor:
@@ -57,10 +69,7 @@ def leader_gate(configuration, request):
         return
       if problem:
         raise Denied(problem)
-      _become([
-        configuration.rdiff_backup, '--api-version', '201', 'server',
-        '--restrict-mode', 'read-only',
-        '--restrict-path', configuration.dump_directory], descriptor)
+      _serve_dump(configuration, descriptor)
   except LockTimeout:
     if request != 'generation':
       raise Denied('an export is running: try again later') from None
@@ -93,12 +102,19 @@ def _rsync_options(request):
 def clone_gate(configuration, request):
   """Answer a PBS that pushes.  Raises Denied, Refused, clone.Unverified,
   LockTimeout."""
+  if request == former.REQUEST:
+    raise Denied('this is a clone of a newer stack, and its only copy is not'
+                 ' to be written over: upgrade this PBS')
   if request == 'status':
     _say(clone.status(configuration))
   elif request.startswith('accept '):
     generation = from_json(json.loads(request.partition(' ')[2]))
     clone.accept(configuration, generation)
     _say(clone.status(configuration))
+  elif request == RDIFF_BACKUP:
+    # Who reads checks what it got: a swap meanwhile does no harm.
+    with lock(configuration.state('reading.lock'), shared=True) as descriptor:
+      _serve_dump(configuration, descriptor)
   else:
     options = _rsync_options(request)
     with clone.receiving(configuration) as descriptor:
@@ -111,7 +127,11 @@ def main(configuration):
   """Answer SSH_ORIGINAL_COMMAND.  Returns the exit status."""
   request = os.environ.get('SSH_ORIGINAL_COMMAND', '')
   peer = os.environ.get('SSH_CONNECTION', '?').split(' ')[0]
-  answer = leader_gate if configuration.role == 'export' else clone_gate
+  if configuration.role == 'export':
+    answer = leader_gate
+  else:
+    answer = clone_gate
+    former.note_pbs(configuration, peer if request == former.REQUEST else None)
   try:
     answer(configuration, request)
   except (Denied, Refused, clone.Unverified, LockTimeout, ValueError) as error:

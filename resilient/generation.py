@@ -3,6 +3,7 @@
 Generations are ordered by epoch and sequence, never by a clock: see
 docs/design.rst.
 """
+import math
 import typing
 
 
@@ -53,7 +54,8 @@ def from_json(value):
   for field, kind in Generation.__annotations__.items():
     item = value.get(field)
     accepted = (int, float) if kind is float else kind
-    if not isinstance(item, accepted) or isinstance(item, bool):
+    if (not isinstance(item, accepted) or isinstance(item, bool)
+        or kind is float and not math.isfinite(item)):
       raise ValueError('generation: %s must be %s, not %r' % (
         field, kind.__name__, item))
     if kind is float and not 0 <= item < 1e11:

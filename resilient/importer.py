@@ -32,8 +32,10 @@ def import_newest(configuration, report):
       return
     report.generation = generation.label
     signature.check(configuration.dump_directory)
-    run([configuration.importer], configuration.import_deadline,
-        lock=descriptor)
+    for program in (configuration.post_notification_run,
+                    configuration.importer):
+      if program:
+        run([program], configuration.import_deadline, lock=descriptor)
     clone.set_imported(configuration, generation)
   report.message = 'imported'
   log.info('generation %s is imported', generation.label)

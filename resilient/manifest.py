@@ -6,126 +6,36 @@ each PBS, by each clone and at each restore.
 import hashlib
 import json
 import os
-import stat
+import re
 import typing
-import urllib.parse
 
 from .durable import fsync_directory, write_bytes
+from .entries import (
+  decode_path,
+  encode_path,
+  Entry,
+  KINDS,
+  RESERVED_DIRECTORY,
+  scan,
+)
 from .generation import from_json, Generation
 
 FORMAT = 'resilient-manifest-1'
-RESERVED_DIRECTORY = '.resilient'
 MANIFEST = RESERVED_DIRECTORY + '/manifest'
-ARCHIVE_DATA = 'rdiff-backup-data'
-RESERVED = frozenset(map(os.fsencode, (RESERVED_DIRECTORY, ARCHIVE_DATA)))
-_BLOCK = 1 << 20
-_KINDS = {
-  stat.S_IFREG: 'file',
-  stat.S_IFDIR: 'directory',
-  stat.S_IFLNK: 'symlink',
-  stat.S_IFIFO: 'fifo',
-  stat.S_IFSOCK: 'socket',
-}
+# The problem of a Difference.
+EXTRA = 'is not in the manifest'
 
 
 class InvalidManifest(Exception):
   """There is no manifest, or it is damaged."""
 
 
-class Unkeepable(Exception):
-  """The dump has entries that the stack cannot carry; names them all."""
-
-
-class Entry(typing.NamedTuple):
-  """One name in a dump.  `path` and `target` are bytes, relative to its root;
-  `size` is in bytes and `mtime` in whole seconds, for files alone."""
-  path: bytes
-  type: str
-  mode: int
-  size: int = None
-  mtime: int = None
-  sha256: str = None
-  target: bytes = None
-
-  def matches(self, other):
-    """Whether both describe the same content.  The mtime is left out: not
-    each transport keeps it, and it is no data."""
-    return self._replace(mtime=None) == other._replace(mtime=None)
-
-
 class Manifest(typing.NamedTuple):
-  """A generation and its entries, in the order of `scan`."""
+  """A generation and its entries, in the order of `scan`.
+  links: whether it says which files have several names; old ones do not."""
   generation: Generation
   entries: list
-
-
-def encode_path(path):
-  """Return bytes `path` as ASCII text, lossless and without line ends."""
-  return urllib.parse.quote_from_bytes(path, safe='/')
-
-
-def decode_path(text):
-  """Return the bytes that `encode_path` made `text` of."""
-  return urllib.parse.unquote_to_bytes(text)
-
-
-def _digest(path, durable):
-  """Return the SHA-256 of file `path`; with `durable`, fsync it too."""
-  digest = hashlib.sha256()
-  with open(path, 'rb', buffering=0) as source:
-    while block := source.read(_BLOCK):
-      digest.update(block)
-    if durable:
-      os.fsync(source.fileno())
-  return digest.hexdigest()
-
-
-def scan(root, durable=False, unkeepable=None):
-  """Yield the entries below directory `root`, each directory before what it
-  holds, names in the order of their bytes.
-
-  durable: fsync each file and directory on the way.
-  unkeepable: a list that receives a sentence for each entry that the stack
-    cannot carry; without it the first such entry raises Unkeepable.
-
-  Reserved names at the top are left out.  Raises OSError.
-  """
-  def refuse(sentence):
-    if unkeepable is None:
-      raise Unkeepable(sentence)
-    unkeepable.append(sentence)
-
-  def walk(directory, prefix):
-    with os.scandir(directory) as listing:
-      items = list(listing)
-    items.sort(key=lambda item: item.name)
-    for item in items:
-      if not prefix and item.name in RESERVED:
-        continue
-      path = prefix + item.name
-      status = item.stat(follow_symlinks=False)
-      kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-      mode = stat.S_IMODE(status.st_mode)
-      try:
-        if kind == 'file':
-          yield Entry(
-            path, kind, mode, status.st_size, int(status.st_mtime),
-            _digest(item.path, durable))
-        elif kind == 'directory':
-          yield Entry(path, kind, mode)
-          yield from walk(item.path, path + b'/')
-        elif kind == 'symlink':
-          yield Entry(path, kind, 0o777, target=os.readlink(item.path))
-        elif kind:
-          yield Entry(path, kind, mode)
-        else:
-          refuse('%s is a device' % encode_path(path))
-      except PermissionError as error:
-        refuse('%s cannot be read (%s)' % (encode_path(path), error.strerror))
-    if durable:
-      fsync_directory(directory)
-
-  return walk(os.fsencode(root), b'')
+  links: bool = True
 
 
 def _entry_line(entry):
@@ -135,19 +45,46 @@ def _entry_line(entry):
     record.update(size=entry.size, mtime=entry.mtime, sha256=entry.sha256)
   if entry.type == 'symlink':
     record['target'] = encode_path(entry.target)
+  if entry.link is not None:
+    record['link'] = encode_path(entry.link)
   return json.dumps(record, sort_keys=True).encode() + b'\n'
 
 
-def _entry(record):
-  path = decode_path(record['path'])
+def _path(text):
+  path = decode_path(text)
   # A manifest comes from another machine: it must not name what is outside.
-  if not {b'', b'.', b'..'}.isdisjoint(path.split(b'/')):
-    raise ValueError('%s is no path in a dump' % record['path'])
-  target = record.get('target')
-  return Entry(
-    path, record['type'], int(record['mode'], 8),
-    record.get('size'), record.get('mtime'), record.get('sha256'),
-    None if target is None else decode_path(target))
+  if not {b'', b'.', b'..'}.isdisjoint(path.split(b'/')) or b'\0' in path:
+    raise ValueError('%s is no path in a dump' % text)
+  return path
+
+
+def _checked(record, field, kind):
+  value = record[field]
+  if not isinstance(value, kind) or isinstance(value, bool):
+    raise ValueError('%s of %s is %r' % (field, record['path'], value))
+  return value
+
+
+def _entry(record):
+  path, kind = _path(record['path']), record['type']
+  if not re.fullmatch('[0-7]{4}', record['mode']):
+    raise ValueError('the mode of %s is %r' % (record['path'], record['mode']))
+  entry = Entry(path, kind, int(record['mode'], 8))
+  if kind == 'file':
+    digest, link = _checked(record, 'sha256', str), record.get('link')
+    if not re.fullmatch('[0-9a-f]{64}', digest):
+      raise ValueError('sha256 of %s is %r' % (record['path'], digest))
+    return entry._replace(
+      size=_checked(record, 'size', int), mtime=_checked(record, 'mtime', int),
+      sha256=digest, link=None if link is None else _path(link))
+  if kind == 'symlink':
+    target = decode_path(record['target'])
+    if not target or b'\0' in target:
+      raise ValueError('the target of %s is empty' % record['path'])
+    return entry._replace(target=target)
+  if kind not in KINDS:
+    raise ValueError('%s is of type %r' % (record['path'], kind))
+  return entry
 
 
 def _trailer(body, count):
@@ -157,7 +94,7 @@ def _trailer(body, count):
 
 def serialise(generation, entries):
   """Return (bytes of the manifest, the generation with its digest)."""
-  header = dict(generation.to_json(), format=FORMAT)
+  header = dict(generation.to_json(), format=FORMAT, links=True)
   del header['digest']
   lines = [json.dumps(header, sort_keys=True).encode() + b'\n']
   lines.extend(map(_entry_line, entries))
@@ -180,8 +117,10 @@ def parse(data):
       raise ValueError('its format is unknown to this version')
     digest = hashlib.sha256(body).hexdigest()
     return Manifest(
-      from_json(dict(header, digest=digest)), list(map(_entry, records)))
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
+      from_json(dict(header, digest=digest)), list(map(_entry, records)),
+      header.get('links') is True)
+  except (ValueError, KeyError, TypeError, AttributeError,
+          RecursionError) as error:
     raise InvalidManifest('the manifest is invalid: %s' % error) from error
 
 
@@ -197,6 +136,12 @@ def read(root):
     raise InvalidManifest('the manifest cannot be read: %s' % error) from error
 
 
+def moment(generation):
+  """Return the mtime of the manifest of `generation`: programs that compare
+  size and mtime see each generation, even two within one second."""
+  return (generation.epoch << 24) + generation.sequence
+
+
 def write(root, generation, entries):
   """Seal dump `root`: write its manifest.  Returns the sealed Generation."""
   data, generation = serialise(generation, entries)
@@ -204,10 +149,7 @@ def write(root, generation, entries):
   os.makedirs(directory, mode=0o700, exist_ok=True)
   path = os.path.join(root, MANIFEST)
   write_bytes(path, data)
-  # Programs that compare size and mtime see each generation, even two within
-  # one second: its number is the mtime.
-  moment = (generation.epoch << 24) + generation.sequence
-  os.utime(path, (moment, moment))
+  os.utime(path, (moment(generation), moment(generation)))
   fsync_directory(root)
   return generation
 
@@ -233,11 +175,14 @@ def compare(root, manifest, durable=False):
     present = found.pop(entry.path, None)
     if present is None:
       differences.append(Difference(entry.path, 'is missing'))
-    elif not entry.matches(present):
+      continue
+    if not manifest.links:
+      present = present._replace(link=None)
+    if not entry.matches(present):
       fields = [field for field in Entry._fields if field != 'mtime'
                 and getattr(entry, field) != getattr(present, field)]
       differences.append(Difference(
         entry.path, 'has another ' + ', '.join(fields)))
   differences.extend(
-    Difference(path, 'is not in the manifest') for path in found)
+    Difference(path, EXTRA) for path in found)
   return differences

@@ -4,14 +4,15 @@ A hint changes one thing: the tasks of this partition look now.  What they find
 they ask their peers themselves.  door.py says who may ask what.
 """
 import logging
+import urllib.parse
 
 import flask
 
-from . import exporter, feed, service, web
+from . import exporter, feed, former, service, web
 from .authentication import FEEDS, STATUS
 from .configuration import Watched
 from .door import Door, harden
-from .durable import lock
+from .durable import lock, read_json
 from .status import status
 from .tasks import tasks
 
@@ -21,10 +22,36 @@ _LARGEST_BODY = 64 << 10
 
 
 def _feeds(configuration):
-  """Return the names of the tasks that have a feed."""
+  """Return {name: task} of the feeds; some tasks have two names."""
   if configuration.role == 'export':
-    return [exporter.TASK]
-  return list(tasks(configuration))
+    return {exporter.TASK: exporter.TASK}
+  known = {name: name for name in tasks(configuration)}
+  return {**former.feed_names(configuration, known), **known}
+
+
+def _feed(configuration, name=None):
+  """Return the response with the feed `name`, or with all runs."""
+  feeds = _feeds(configuration)
+  if name is not None and name not in feeds:
+    return 'there is no feed of this name\n', 404
+  store, task = configuration.store, feeds.get(name)
+  if task:
+    runs, links = store.runs(task), {}
+  else:
+    own = set(feeds.values())
+    runs = sorted((run for each in own for run in store.runs(each)),
+                  key=lambda run: run.number, reverse=True)
+    links = {each: '%s/%s' % (
+      flask.request.base_url.rstrip('/'), urllib.parse.quote(each))
+      for each in sorted(own)}
+  deployed = read_json(configuration.state('deployed.json'), {'at': 0})
+  response = flask.Response(
+    feed.atom(flask.request.base_url, configuration.instance, runs,
+              deployed['at'], task, links),
+    content_type=feed.CONTENT_TYPE)
+  # A reader that has it already gets no more than that: 304.
+  response.add_etag()
+  return response.make_conditional(flask.request)
 
 
 def application(current):
@@ -46,27 +73,16 @@ def application(current):
   def root():  # pylint: disable=unused-variable
     return '', 204
 
+  # With a number: how the former stack notifies, unsigned, and so in vain.
   @app.post('/notify')
-  def notify():  # pylint: disable=unused-variable
+  @app.post('/notify/<int:number>')
+  def notify(number=None):  # pylint: disable=unused-variable
     return door.hint(look)
 
   @app.get('/get/<token>/')
-  def list_feeds(token):  # pylint: disable=unused-variable
-    return door.refusal(FEEDS, token) or flask.jsonify(
-      {'feeds': _feeds(current())})
-
   @app.get('/get/<token>/<name>')
-  def get(token, name):  # pylint: disable=unused-variable
-    refusal = door.refusal(FEEDS, token)
-    if refusal:
-      return refusal
-    configuration = current()
-    if name not in _feeds(configuration):
-      return 'there is no feed of this name\n', 404
-    return flask.Response(
-      feed.atom(flask.request.base_url, configuration.instance, name,
-                configuration.store.runs(name)),
-      content_type='application/atom+xml; charset=utf-8')
+  def get(token, name=None):  # pylint: disable=unused-variable
+    return door.refusal(FEEDS, token) or _feed(current(), name)
 
   @app.get('/status/<token>')
   def get_status(token):  # pylint: disable=unused-variable

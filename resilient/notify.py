@@ -7,40 +7,63 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from . import authentication
+from . import authentication, former
 from .durable import write_json
 
 log = logging.getLogger('resilient.notify')
 
 
-def post(configuration, url, generation, timeout):
-  """POST the hint that `generation` exists to `url`, signed.
-
-  timeout: seconds for each step of the exchange.  Raises OSError, ValueError.
-  """
-  body = json.dumps({'generation': generation.to_json()}).encode()
-  request = urllib.request.Request(url, body, {
-    'Content-Type': 'application/json',
-    'Authorization': authentication.sign(
-      configuration.secret_file, configuration.instance, 'POST',
-      urllib.parse.urlsplit(url).path, body)}, method='POST')
+def _post(url, body, content_type, timeout, **headers):
+  request = urllib.request.Request(
+    url, body, {'Content-Type': content_type, **headers}, method='POST')
   # No proxy: the peers are addressed directly, whatever the environment says.
   opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   with opener.open(request, timeout=timeout) as answer:
     answer.read(1 << 16)
 
 
+def post(configuration, url, generation, timeout, source=''):
+  """POST the hint that `generation` exists to `url`, signed.
+
+  timeout: seconds for each step of the exchange.
+  source: URL of the feed of exports, by which a PBS of the former stack knows
+    us.
+
+  Raises OSError, ValueError.
+  """
+  body = json.dumps({'generation': generation.to_json()}).encode()
+  try:
+    _post(url, body, 'application/json', timeout,
+          Authorization=authentication.sign(
+            configuration.secret_file, configuration.instance, 'POST',
+            urllib.parse.urlsplit(url).path, body))
+  except urllib.error.HTTPError as error:
+    error.close()
+    if error.code != former.NO_SUCH_PAGE or not source:
+      raise
+    log.info('%s does not take our hints; telling it as the former stack does',
+             url)
+    try:
+      _post(*former.hint(url, source, generation), timeout)
+    except urllib.error.HTTPError as refusal:
+      refusal.close()
+      raise OSError('it is of the former stack, and refuses to be told (%s):'
+                    ' upgrade it' % refusal) from refusal
+
+
 class _Notification(threading.Thread):
 
-  def __init__(self, configuration, url, generation, timeout):
+  def __init__(self, configuration, url, generation, timeout, source):
     super().__init__(daemon=True)
     self.configuration = configuration
     self.url, self.generation, self.timeout = url, generation, timeout
+    self.source = source
     self.problem = 'no answer within %s s' % timeout
 
   def run(self):
     try:
-      post(self.configuration, self.url, self.generation, self.timeout)
+      post(self.configuration, self.url, self.generation, self.timeout,
+           self.source)
       self.problem = ''
     except (OSError, ValueError) as error:
       self.problem = str(error)
@@ -53,8 +76,10 @@ def notify_all(configuration, generation):
   in ``notified.json`` for the promise.
   """
   limit = configuration.notification_deadline
-  threads = [_Notification(configuration, url, generation, limit)
-             for url in configuration.notify]
+  threads = [
+    _Notification(configuration, url, generation, limit,
+                  configuration.notification_id)
+    for url in configuration.notify]
   end = time.monotonic() + limit
   for thread in threads:
     thread.start()
@@ -74,12 +99,11 @@ def notify_all(configuration, generation):
 
 
 def answers(url, timeout=5):
-  """Whether something answers at `url` by now."""
+  """Whether a PBS of ours answers at `url` by now: it finds out by itself what
+  it was not told.  One of the former stack never does."""
   opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   try:
     opener.open(urllib.parse.urljoin(url, '/'), timeout=timeout).close()
-  except urllib.error.HTTPError:
-    return True
   except (OSError, ValueError):
     return False
   return True

@@ -49,6 +49,17 @@ def seconds_or_none(value):
   return 0 if str(value) == '0' else seconds(value)
 
 
+def size(value):
+  """Return `value` as a number of bytes."""
+  try:
+    number = int(str(value))
+  except ValueError:
+    number = 0
+  if number < 1:
+    raise ValueError('a whole number of bytes, at least 1')
+  return number
+
+
 def port(value):
   """Return `value` as a port."""
   try:

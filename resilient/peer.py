@@ -32,7 +32,7 @@ _SSH_URL = re.compile(
   r'ssh://(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.-]*)@'
   r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
   r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
-_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?')
+_SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?\n?')
 
 
 class _InvalidPeer(Exception):

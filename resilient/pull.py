@@ -4,11 +4,12 @@ import functools
 import logging
 import time
 
+from . import former, history
 from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
 from .ssh import Remote
-from .transfer import run_task, TransferFailed
+from .transfer import archive_of, run_task, TransferFailed
 
 log = logging.getLogger('resilient.pull')
 
@@ -35,7 +36,9 @@ def pull(configuration, peer, report):
 
   Raises what transfer.py expects.
   """
-  archive = Archive(configuration, peer.name)
+  former.inherit_archive(configuration, peer.name)
+  archive = archive_of(configuration, peer)
+  history.check_index(archive)
   remote = Remote(configuration, peer)
   generation = _ask(configuration, peer, remote)
   if not is_newer(generation, archive.newest()) and not (
@@ -49,7 +52,6 @@ def pull(configuration, peer, report):
   log.info('%s: generation %s is in the archive and verified',
            peer.task, generation.label)
   configuration.store.request('push-' + peer.name)
-  configuration.store.request('prune-' + peer.name)
 
 
 def prune(configuration, peer, report):

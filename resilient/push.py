@@ -7,8 +7,8 @@ import time
 
 from .archive import Archive
 from .durable import write_json
+from .entries import ARCHIVE_DATA
 from .generation import from_json, is_newer
-from .manifest import ARCHIVE_DATA
 from .process import run
 from .ssh import Remote
 from .transfer import run_task, TransferFailed

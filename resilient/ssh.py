@@ -3,6 +3,7 @@ import json
 import os
 import time
 
+from . import former
 from .durable import write_if_changed
 from .process import Failed, run
 
@@ -78,6 +79,8 @@ class Remote:
     except Failed as error:
       if error.status == _NO_CONNECTION and self._is_new():
         raise NotIntroduced(str(error)) from error
+      if former.describes(str(error)):
+        raise Failed(former.problem(self.peer)) from error
       raise
     try:
       return json.loads(result.output)

@@ -7,7 +7,7 @@ import os
 import time
 import typing
 
-from . import clone, exporter, manifest
+from . import clone, exporter, former, manifest, verification
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
@@ -30,11 +30,11 @@ def _age(generation, now):
   return max(0, now - generation.sealed)
 
 
-def _failed_run(configuration, task):
+def _failed_run(configuration, task, topic=None):
   last = configuration.store.last_run(task)
   if last is None or last.success:
     return []
-  return [Problem(task.partition('-')[0], '%s failed: %s' % (
+  return [Problem(topic or task.partition('-')[0], '%s failed: %s' % (
     task, last.message))]
 
 
@@ -81,22 +81,57 @@ def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
   problems = _failed_run(configuration, clone.TASK)
+  if text := former.pbs_problem(configuration):
+    problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)
   return dict(state, generation=imported), problems
+
+
+def _care(configuration, archive, now):
+  """Return (what is known of an archive's generations, Problems)."""
+  ledger, generations = archive.ledger, archive.index()
+  problems = [
+    Problem('verification', 'archive %s: generation %s is damaged: %s' % (
+      archive.name, generation.label, ledger.problem(generation)))
+    for _, generation in generations if ledger.problem(generation)]
+  if not problems:
+    problems += _failed_run(configuration, 'verify-' + archive.name,
+                            'verification')
+  late = verification.late(
+    archive, configuration.verification_interval, _deployed(configuration),
+    now)
+  if late:
+    problems.append(Problem('verification', late))
+  problems += _failed_run(configuration, 'drill-' + archive.name)
+  drill = configuration.store.last_run('drill-' + archive.name)
+  verified = [ledger.at(generation) for _, generation in generations]
+  return {
+    'generations': [generation.label for _, generation in generations],
+    'damaged': [generation.label for _, generation in generations
+                if ledger.problem(generation)],
+    'verified_last': ledger.last or None,
+    'verified_longest_ago': min(verified, default=None) or None,
+    'drill': drill and drill._asdict()}, problems
 
 
 def _source(configuration, peer, now):
   """Return (state, Problems) of one archive and of its leader."""
   archive = Archive(configuration, peer.name)
-  newest = archive.newest()
   said = read_json(configuration.state('source-%s.json' % peer.name), {})
   theirs = from_json(said.get('generation'))
+  state = {'generation': None, 'generations': [], 'leader': theirs,
+           'incomplete': archive.incomplete}
   problems = _failed_run(configuration, peer.task)
   problems += _failed_run(configuration, 'prune-' + peer.name)
+  try:
+    newest = archive.newest()
+    care, found = _care(configuration, archive, now)
+  except ValueError as error:
+    # The next pull makes the index again.
+    return state, [*problems, Problem('verification', str(error))]
+  problems += found
   problems += _late(configuration, 'archive ' + peer.name, newest, now)
-  return {'generation': newest, 'leader': theirs,
-          'generations': [item.label for _, item in archive.index()],
-          'incomplete': archive.incomplete}, problems
+  return dict(state, generation=newest, **care), problems
 
 
 def _destination(configuration, peer):

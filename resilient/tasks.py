@@ -3,7 +3,7 @@ import functools
 import logging
 import typing
 
-from . import importer, pull, push
+from . import importer, pull, push, restore, verification
 
 log = logging.getLogger('resilient.tasks')
 
@@ -37,11 +37,17 @@ def tasks(configuration):
         peer.task, functools.partial(pull.task, configuration, peer), True))
       found.append(Task(
         'prune-' + peer.name,
-        functools.partial(pull.prune_task, configuration, peer), False))
+        functools.partial(pull.prune_task, configuration, peer), True))
+      found.append(Task(
+        'verify-' + peer.name,
+        functools.partial(verification.task, configuration, peer), True))
+      found.append(Task(
+        'drill-' + peer.name,
+        functools.partial(restore.drill_task, configuration, peer), False))
     else:
       found.append(Task(
         peer.task, functools.partial(push.task, configuration, peer), True))
-  # New data first to the archive, then to the clone; cleaning can wait.
-  order = ('pull', 'push', 'prune')
+  # New data first to the archive, then to the clone; care can wait.
+  order = ('pull', 'push', 'prune', 'verify', 'drill')
   found.sort(key=lambda task: order.index(task.name.partition('-')[0]))
   return {task.name: task for task in found}

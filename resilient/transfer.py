@@ -1,12 +1,13 @@
 """How the tasks of a PBS run, fail and report."""
 import logging
 
-from .archive import Damaged
+from .archive import Archive, Damaged
 from .durable import LockTimeout
 from .generation import Refused
 from .manifest import InvalidManifest
 from .process import Failed
-from .ssh import NotIntroduced
+from .reserve import DiskFull
+from .ssh import NotIntroduced, Remote
 
 log = logging.getLogger('resilient.transfer')
 
@@ -16,9 +17,21 @@ class TransferFailed(Exception):
 
 
 _EXPECTED = (
-  Damaged, Failed, InvalidManifest, LockTimeout, Refused, TransferFailed,
+  Damaged, DiskFull, Failed, InvalidManifest, LockTimeout, Refused,
+  TransferFailed,
   # A full disk, and answers of a peer that are none.
   OSError, ValueError, KeyError)
+
+
+def archive_of(configuration, peer):
+  """Return the Archive of `peer`, which is repaired from its leader and from
+  its clones."""
+  peers, _ = configuration.peers()
+  order = ('pull', 'push')
+  remotes = [Remote(configuration, other) for other in sorted(
+    peers, key=lambda other: order.index(other.kind))
+    if other.name == peer.name]
+  return Archive(configuration, peer.name, remotes)
 
 
 def run_task(configuration, name, work):

@@ -20,7 +20,7 @@ from slapos.testing.testcase import makeModuleSetUpAndTestCaseClass  # noqa: E40
 
 from demo import convergence, processes, release  # noqa: E402
 
-from . import node, tree  # noqa: E402
+from . import node, service, tree  # noqa: E402
 
 _WORK = pathlib.Path(os.environ.get(
   'RESILIENT_TEST_WORK', release.PROJECT / '.node')).resolve()
@@ -28,6 +28,9 @@ _BASE = _WORK / 't'
 _LIMIT_OF_PASSES = 12
 # The folders with other releases that extend the stack.
 _FOLDERS = ()
+# Those that know nothing of the stack but its URL, and where they name it.
+_FOREIGN = ('test/foreign', 'test/override')
+_STACK = b'https://stack.example/resilient/'
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -48,6 +51,20 @@ def _serve(directory):
   return 'http://[::1]:%d' % server.server_port
 
 
+def _foreign_url(stack):
+  """Serve the foreign releases from another root; return the URL.
+
+  stack: URL of the stack.
+  """
+  directory = _BASE / 'foreign'
+  for folder in _FOREIGN:
+    target = directory / folder
+    target.mkdir(parents=True)
+    for path, data in release.content(release.PROJECT / folder).items():
+      (target / path).write_bytes(data.replace(_STACK, stack.encode()))
+  return _serve(directory) + '/'
+
+
 def _release_url():
   # Every process of the node inherits the mark, so that none outlives us, and
   # what an interrupted run left does not disturb.
@@ -62,9 +79,15 @@ def _release_url():
 
 
 _RELEASE_URL = _release_url()
+_FOREIGN_URL = _foreign_url(_RELEASE_URL)
 _, _TestCase = makeModuleSetUpAndTestCaseClass(
   _RELEASE_URL + 'software.cfg', base_directory=str(_BASE),
   software_id='resilient', skip_software_check=True)
+
+
+def _url(software):
+  return (_FOREIGN_URL if os.path.dirname(software) in _FOREIGN
+          else _RELEASE_URL) + software
 
 
 class ResilientTestCase(_TestCase):
@@ -82,6 +105,8 @@ class ResilientTestCase(_TestCase):
   NUMBER = 3
   # What the root publishes beside the stack's own.
   PUBLISHED = ('url',)
+  # How the stories write and read what is replicated.
+  SERVICE = service.Records
 
   # How many passes did something until the tree was converged.
   working_passes = 0
@@ -89,7 +114,7 @@ class ResilientTestCase(_TestCase):
   @classmethod
   def getSoftwareURL(cls):
     """Return the URL of the software."""
-    return _RELEASE_URL + cls.SOFTWARE
+    return _url(cls.SOFTWARE)
 
   @classmethod
   def getInstanceParameterDict(cls):
@@ -100,7 +125,8 @@ class ResilientTestCase(_TestCase):
   @classmethod
   def waitForInstance(cls):
     """Run passes until one finds nothing to do."""
-    cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER, cls.PUBLISHED)
+    cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER, cls.PUBLISHED,
+                         cls.SERVICE)
     cls.working_passes = cls.converge()
 
   @classmethod
@@ -153,7 +179,7 @@ def build(software):
   """
   slap = ResilientTestCase.slap
   slap.start()
-  slap.supply(_RELEASE_URL + software)
+  slap.supply(_url(software))
   log = pathlib.Path(slap._log_directory, 'software.log')
   if node.slapos(slap, 'software', log):
     raise AssertionError('%s was not built:\n' % software + '\n'.join(

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 
 import psutil
@@ -206,21 +205,16 @@ class Node:
           os.kill(process['pid'], signal.SIGKILL)
       supervisor.stopProcessGroup(self.partition)
 
-  # The payload
-
-  def _record_url(self, key):
-    return self.parameters['url'] + 'records/' + urllib.parse.quote(key)
+  # The service, see service.py
 
   def write(self, key, value):
-    """Write a record of the payload; return the status of the answer."""
-    return fetch(self._record_url(key), 'PUT', value)[0]
+    """Write a record of the service; return what it answers."""
+    return self._tree.service.write(self, key, value)
 
   def delete(self, key):
-    """Delete a record of the payload; return the status of the answer."""
-    return fetch(self._record_url(key), 'DELETE')[0]
+    """Delete a record of the service; return what it answers."""
+    return self._tree.service.delete(self, key)
 
   def records(self):
-    """Return {key: value} of the payload."""
-    status, text = fetch(self.parameters['url'] + 'records')
-    assert status == 200, (status, text)
-    return {record['key']: record['value'] for record in json.loads(text)}
+    """Return {key: value} of the service."""
+    return self._tree.service.records(self)

@@ -4,6 +4,7 @@ import re
 import unittest
 import urllib.parse
 
+import feedparser
 import psutil
 
 from demo import convergence
@@ -159,6 +160,12 @@ class ReplicationTest(ResilientTestCase):
       self.assertIn('OK: %s of generation %s' % (what, label), text)
     status, text = fetch(self.tree.leader.parameters['notification-id'])
     self.assertIn('OK: export of generation ' + label, text)
+    # A feed reader sees all that a PBS ran.
+    text = fetch(self.tree.pbs(1).parameters['feeds-url'])[1]
+    self.assertLessEqual(
+      {'OK: %s-data of generation %s' % (kind, label)
+       for kind in ('pull', 'push')},
+      {entry.title for entry in feedparser.parse(text).entries})
 
 
 if __name__ == '__main__':

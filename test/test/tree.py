@@ -6,6 +6,7 @@ import time
 
 from demo import convergence
 
+from . import service as service_module
 from .node import Node, slapos, wait_until
 
 _TRACEBACK = re.compile(r'^Traceback \(most recent call last\):', re.MULTILINE)
@@ -15,13 +16,16 @@ class Tree:
   """The instances of one replicated service on a StandaloneSlapOS.
 
   published: what the root publishes beside the stack's own.
+  service: how to write and read what is replicated, see service.py.
   """
 
-  def __init__(self, slap, name, number, published=()):
+  def __init__(self, slap, name, number, published=(),
+               service=service_module.Records):
     self._slap = slap
     self.name = name
     self.number = number
     self.published = published
+    self.service = service
     self.instance_root = slap._instance_root
     self._database = slap._proxy_database
     self._passes = 0

@@ -45,7 +45,7 @@ class Partition:
       'secret-file': self.at('etc/resilient-secret'),
       'state-directory': self.at('srv/resilient'),
       'dump-directory': self.dump,
-      'rdiff-backup': self.at('bin/rdiff-backup'),
+      'rdiff-backup': RDIFF_BACKUP,
       'rsync': RSYNC, 'lock-deadline': 1, 'notification-deadline': 2,
       'exporter': self.at('bin/data-exporter'),
       'importer': self.at('bin/data-importer'),
@@ -61,11 +61,6 @@ class Partition:
       'remove-backup-older-than': '2W',
     }, **options}
     authentication.ensure_secret(self.options['secret-file'], SECRET)
-    # As buildout makes it.
-    self.program('rdiff-backup', (
-      'import sys\nsys.path.insert(0, %r)\n'
-      'from resilient.safe_rdiff_backup import main\nsys.exit(main())\n'
-      % str(ROOT)), sys.executable)
     # What the service holds, and how it is dumped and loaded.
     self.program('data-exporter', (
       'exec %s -a --checksum --delete --exclude /.resilient "%s/" "%s"\n' % (
@@ -89,11 +84,10 @@ class Partition:
     self.configuration.store.create()
     return self.configuration
 
-  def program(self, name, text, interpreter='/bin/sh'):
-    """Make bin/`name` a script, of the shell by default."""
+  def program(self, name, text):
+    """Make bin/`name` a shell script."""
     path = self.at('bin/' + name)
-    pathlib.Path(path).write_text(
-      '#!%s\n%s' % (interpreter, text), encoding='utf-8')
+    pathlib.Path(path).write_text('#!/bin/sh\n' + text, encoding='utf-8')
     os.chmod(path, 0o700)
     return path
 

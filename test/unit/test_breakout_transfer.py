@@ -6,7 +6,7 @@ import subprocess
 
 from rdiff_backup.connection import ConnectionRequest
 
-from resilient import gate, push, safe_rdiff_backup
+from resilient import gate, plain_pickle, push
 from resilient.archive import Archive
 from resilient.process import Failed
 from resilient.ssh import Remote
@@ -158,5 +158,5 @@ class TestRdiffBackup(BreakOutCase):
 
   def test_what_transfers_need_is_loaded(self):
     for value in ((b'a', 1, 'x', None), [{}], OSError(2, 'x'), True):
-      loaded = safe_rdiff_backup._Pickle.loads(pickle.dumps(value))
+      loaded = plain_pickle.loads(pickle.dumps(value))
       self.assertEqual(repr(loaded), repr(value))

@@ -8,7 +8,7 @@ from .partition import ROOT
 from .support import alive, TestCase, wait_until
 
 _SPEC = importlib.util.spec_from_file_location(
-  'resilient_crond', ROOT / 'component/dcron/crond.py')
+  'resilient_crond', ROOT / 'component/crond.py')
 crond = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(crond)
 

@@ -163,6 +163,11 @@ class TestMissing(TestCase):
     self.assertEqual(convergence.instances(self.database), [])
     self.assertEqual(len(self.lack().instances), 5)
 
+  def test_what_is_published_as_json(self):
+    self.instance('root', 0, _=json.dumps({'url': 'u', 'number': 3}))
+    found, = convergence.instances(self.database)
+    self.assertEqual(found.parameters, {'url': 'u', 'number': 3})
+
   def test_a_tree_that_grows(self):
     self.assertEqual(self.lack().instances, [
       'data0', 'data1', 'PBS (data / 1)', 'PBS 1 pulling from data0',

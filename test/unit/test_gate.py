@@ -29,7 +29,7 @@ class TestRequests(TestCase):
 
   def test_a_leader_answers_two_requests_and_no_other(self):
     for request in (
-        '', 'sh', 'bash -i', 'id; generation', 'generation; id',
+        'sh', 'bash -i', 'id; generation', 'generation; id',
         'generation\nid', ' generation', 'GENERATION', 'status', 'accept {}',
         'rdiff-backup server --restrict-mode read-write',
         'rdiff-backup', 'rdiff-backup --server', 'scp -t /tmp', 'scp -f /etc',
@@ -41,7 +41,7 @@ class TestRequests(TestCase):
 
   def test_a_clone_answers_no_other_program(self):
     for request in (
-        '', 'sh', 'bash -i', 'generation', 'rdiff-backup server', 'scp -t x',
+        'sh', 'bash -i', 'generation', 'rdiff-backup', 'scp -t x',
         '/usr/lib/openssh/sftp-server', 'rsync --daemon .', 'rsync',
         'rsync --server', 'status; id', 'x ' + ' '.join(_RECEIVE), "rsync '",
         'rsync --server -e.x id x', '/tmp/rsync --server . x'):
@@ -80,11 +80,16 @@ class TestSsh(TreeCase):
 
   def test_no_key_of_a_pbs_opens_a_shell(self):
     for sshd in (self.leader_sshd, self.clone_sshd):
-      for arguments in (('touch %s' % self.path('shell'),), ()):
-        with self.subTest(arguments):
-          result = self.ssh(sshd, *arguments)
-          self.assertEqual(result.returncode, 1)
-          self.assertIn('and nothing else', result.stdout)
+      result = self.ssh(sshd, 'touch %s' % self.path('shell'))
+      self.assertEqual(result.returncode, 1)
+      self.assertIn('and nothing else', result.stdout)
+      # Without a request: rdiff-backup's server, or nothing.
+      result = subprocess.run(
+        self.ssh_command(sshd), input='touch %s\n' % self.path('shell'),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8',
+        timeout=60)
+      self.assertEqual(result.returncode, 1)
+      self.assertRegex(result.stdout, 'ConnectionReadError|upgrade this PBS')
     self.assertFalse(os.path.exists(self.path('shell')))
 
   def test_no_key_of_a_pbs_copies_files(self):

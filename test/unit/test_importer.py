@@ -39,6 +39,26 @@ class TestImport(CloneCase):
     self.assertTrue(importer.task(self.configuration))
     self.assertEqual(self.label(clone.imported), '1.2')
 
+  def test_what_its_owner_runs_before_the_importer_comes_first(self):
+    self.clone.configure(**{'post-notification-run': self.clone.program(
+      'look-first', 'cd "%s" && test ! -e srv/live/marker && '
+      'cp srv/backup/data/marker seen' % self.clone.path)})
+    self.configuration = self.clone.configuration
+    self.load(1)
+    self.assertEqual(self.clone.read('seen'), 'of 1')
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
+
+  def test_if_that_fails_nothing_is_loaded(self):
+    self.load(1)
+    self.clone.configure(**{'post-notification-run': self.clone.program(
+      'look-first', 'echo I do not like it; exit 3')})
+    self.configuration = self.clone.configuration
+    self.stage(2)
+    self.assertFalse(importer.task(self.configuration))
+    self.assertIn('status 3: I do not like it', self.message())
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
+    self.assertEqual(self.label(clone.imported), '1.1')
+
   def test_a_hanging_importer_is_ended(self):
     self.clone.configure(**{'import-deadline': 1})
     self.configuration = self.clone.configuration

@@ -1,10 +1,13 @@
 """The manifest as a format: lossless, and no damage passes."""
+import hashlib
 import json
+import math
 import unittest
 
 from hypothesis import given, settings, strategies
 
 from resilient import manifest
+from resilient.entries import KINDS
 
 from .support import generation, sealed, TestCase
 
@@ -23,8 +26,22 @@ entries = strategies.one_of(
   strategies.tuples(
     paths, strategies.just('symlink'), strategies.just(0o777),
     strategies.none(), strategies.none(), strategies.none(),
-    strategies.binary(min_size=1)),
+    strategies.binary(min_size=1).filter(lambda text: b'\0' not in text)),
+  strategies.tuples(
+    paths, strategies.just('file'), modes, strategies.integers(0),
+    strategies.integers(), digests, strategies.none(), paths),
 ).map(lambda fields: manifest.Entry(*fields))
+
+# Any JSON, and what might be taken for one of our values.
+values = strategies.recursive(
+  strategies.none() | strategies.booleans() | strategies.integers()
+  | strategies.floats() | strategies.text(max_size=8)
+  | strategies.sampled_from((
+    'file', 'symlink', 'directory', 'fifo', 'device', '0644', '07777', '-001',
+    '../a', 'a/../b', '/a', 'a%00b', '%2e%2e', '0' * 64, 'resilient-manifest-1',
+    1 << 70, -1)),
+  lambda items: strategies.lists(items, max_size=2) | strategies.dictionaries(
+    strategies.text(max_size=4), items, max_size=2), max_leaves=4)
 
 
 class TestFormat(unittest.TestCase):
@@ -48,7 +65,8 @@ class TestFormat(unittest.TestCase):
     data, _ = manifest.serialise(generation(4, epoch=2), [])
     header = json.loads(data.splitlines()[0])
     self.assertEqual(set(header), {
-      'format', 'name', 'epoch', 'sequence', 'leader', 'sealed', 'due'})
+      'format', 'name', 'epoch', 'sequence', 'leader', 'sealed', 'due',
+      'links'})
     self.assertEqual(header['format'], 'resilient-manifest-1')
 
 
@@ -93,6 +111,72 @@ class TestDamage(unittest.TestCase):
         generation(), [manifest.Entry(path, 'directory', 0o755)])
       with self.assertRaises(manifest.InvalidManifest, msg=path):
         manifest.parse(data)
+
+
+class TestHostile(unittest.TestCase):
+  """A manifest whose digest is right, from somebody who means no good."""
+
+  def parsed(self, header, records):
+    """Parse a manifest of these lines; return it, or None if it is refused.
+    Nothing else may happen."""
+    body = b''.join(json.dumps(line).encode() + b'\n'
+                    for line in (header, *records))
+    trailer = {'entries': len(records),
+               'sha256': hashlib.sha256(body).hexdigest()}
+    try:
+      return manifest.parse(
+        body + json.dumps(trailer, sort_keys=True).encode() + b'\n')
+    except manifest.InvalidManifest:
+      return None
+
+  def header(self, **changes):
+    """Return a header that is right but for `changes`."""
+    data, _ = manifest.serialise(generation(), [])
+    return {**json.loads(data.splitlines()[0]), **changes}
+
+  def test_the_helper_makes_a_manifest_that_is_right(self):
+    self.assertIsNotNone(self.parsed(self.header(), [
+      {'path': 'a', 'type': 'directory', 'mode': '0755'}]))
+
+  @settings(deadline=None, database=None, max_examples=500)
+  @given(values, strategies.lists(values, max_size=3))
+  def test_no_lines_that_are_none_of_ours_are_accepted(self, header, records):
+    self.assertIsNone(self.parsed(header, records))
+
+  @settings(deadline=None, database=None, max_examples=500)
+  @given(strategies.dictionaries(strategies.sampled_from((
+    'path', 'type', 'mode', 'size', 'mtime', 'sha256', 'target', 'link')),
+    values, max_size=8))
+  def test_an_entry_that_is_accepted_is_one_that_can_be(self, record):
+    record = {'path': 'a/b', 'type': 'file', 'mode': '0644', **record}
+    found = self.parsed(self.header(), [record])
+    if found:
+      entry, = found.entries
+      self.assertLessEqual(entry.mode, 0o7777)
+      self.assertFalse(entry.path.startswith(b'/'))
+      self.assertIn(entry.type, KINDS)
+      self.assertEqual(entry.type == 'file', isinstance(entry.size, int))
+      self.assertIn(type(entry.link), (bytes, type(None)))
+
+  @settings(deadline=None, database=None, max_examples=500)
+  @given(strategies.dictionaries(strategies.sampled_from((
+    'name', 'epoch', 'sequence', 'leader', 'sealed', 'due', 'format')),
+    values, max_size=3))
+  def test_a_header_that_is_accepted_has_an_order(self, changes):
+    found = self.parsed(self.header(**changes), [])
+    if found:
+      self.assertGreaterEqual(found.generation.order, (1, 1))
+      self.assertTrue(math.isfinite(found.generation.due))
+
+  @settings(deadline=None, database=None, max_examples=500)
+  @given(strategies.binary())
+  def test_no_bytes_are_accepted(self, data):
+    with self.assertRaises(manifest.InvalidManifest):
+      manifest.parse(data)
+
+  def test_deep_nesting_is_no_crash(self):
+    with self.assertRaises(manifest.InvalidManifest):
+      manifest.parse(b'[' * 100000 + b'\n{}\n')
 
 
 class TestRead(TestCase):

@@ -10,14 +10,23 @@ import sys
 from .partition import ROOT
 from .support import TestCase, write_tree
 
-_SKIPPED = {'bench', 'demo', 'docs', 'environment', 'test', '__pycache__'}
+_SKIPPED = {'bench', 'demo', 'docs', 'environment', 'test'}
+
+
+def folders():
+  """Yield (path, names of files) of each folder that a software may fetch
+  from: below those that are skipped, the ones that have pins of their own."""
+  for folder, names, files in os.walk(ROOT):
+    names[:] = [name for name in names
+                if name != '__pycache__' and not name.startswith('.')]
+    top = os.path.relpath(folder, ROOT).split(os.sep)[0]
+    if top not in _SKIPPED or 'buildout.hash.cfg' in files:
+      yield folder, files
 
 
 def pins():
   """Yield (section, path, md5sum) of each pin of the project."""
-  for folder, names, files in os.walk(ROOT):
-    names[:] = [name for name in names
-                if name not in _SKIPPED and not name.startswith('.')]
+  for folder, files in folders():
     if 'buildout.hash.cfg' in files:
       parser = configparser.ConfigParser(interpolation=None, strict=True)
       parser.read(os.path.join(folder, 'buildout.hash.cfg'), encoding='utf-8')
@@ -30,9 +39,7 @@ def pins():
 def fetched():
   """Return the paths of all files that a software may fetch."""
   found = set()
-  for folder, names, files in os.walk(ROOT):
-    names[:] = [name for name in names
-                if name not in _SKIPPED and not name.startswith('.')]
+  for folder, files in folders():
     top = os.path.relpath(folder, ROOT).split(os.sep)[0]
     for name in files:
       if (name.endswith(('.cfg.in', '.py.in', '.json')) or top == 'templates'
@@ -119,6 +126,17 @@ class TestUpdateHash(TestCase):
           self.assertEqual(status, 1)
           self.assertIn('%s is pinned nowhere' % name, output)
         os.unlink(self.path(name))
+
+  def test_a_release_among_the_tests_is_pinned_too(self):
+    write_tree(self.directory, {
+      'test/release/c.cfg.in': 'c', 'test/release/d.cfg.in': 'd',
+      'test/release/buildout.hash.cfg': (
+        '[c]\nfilename = c.cfg.in\nmd5sum = 0\n')})
+    status, output = self.update()
+    self.assertEqual(status, 1)
+    self.assertIn('test/release/d.cfg.in is pinned nowhere', output)
+    self.assertIn(hashlib.md5(b'c').hexdigest(),
+                  self.read('test', 'release', 'buildout.hash.cfg'))
 
   def test_a_pin_file_in_a_folder_names_files_beside_it(self):
     write_tree(self.directory, {

@@ -165,7 +165,7 @@ class TestNotified(PromiseCase):
         connection, _ = server.accept()
         with connection:
           connection.recv(1000)
-          connection.sendall(b'HTTP/1.0 404 Not Found\r\n\r\n')
+          connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n')
 
       with self.thread(answer):
         self.assertEqual(

@@ -1,6 +1,7 @@
 """What README.rst says is so."""
 import fnmatch
 import re
+import textwrap
 import unittest
 
 from .partition import ROOT
@@ -88,6 +89,28 @@ class ReadmeTest(unittest.TestCase):
                  "import 'replicated' as replicated with context"):
       self.assertIn(line, TEXT)
       self.assertIn(line, template)
+
+  def test_its_example_is_the_release_that_is_tested(self):
+    text = section('Extend it')
+    for name in ('software.cfg', 'instance.cfg.in',
+                 'instance-mysoftware-export.cfg.in',
+                 'instance-mysoftware-import.cfg.in',
+                 'instance-mysoftware-resilient.cfg.in'):
+      with self.subTest(name):
+        content = (ROOT / 'test/foreign' / name).read_text()
+        self.assertIn(textwrap.indent(content, '  '), text)
+
+  def test_each_section_to_override_exists_and_is_overridden(self):
+    profiles = ''.join(path.read_text() for path in ROOT.glob('*.cfg.in'))
+    override = ''.join(
+      path.read_text() for path in (ROOT / 'test/override').glob('*.cfg.in'))
+    table = section('Extend it').partition('\nOverride\n')[2]
+    names = re.findall(r'``\[([^]<]+)\]', table)
+    self.assertGreater(len(names), 12)
+    for name in names:
+      with self.subTest(name):
+        self.assertIn('\n[%s]\n' % name, profiles)
+        self.assertIn('\n[%s]\n' % name, override)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import string
 import croniter
 from hypothesis import example, given, HealthCheck, settings, strategies as st
 
-from resilient import archive, parameter, schema
+from resilient import parameter, retention, schema
 
 from .partition import ROOT
 from .support import TestCase
@@ -91,5 +91,5 @@ class TestAnything(TestCase):
       parameter.retention(value)
     except ValueError:
       return
-    age = archive.seconds(value)
+    age = retention.seconds(value)
     self.assertTrue(age is None and value.endswith('B') or age > 0, value)

@@ -29,6 +29,15 @@ def free_port():
     return server.getsockname()[1]
 
 
+def listens(port):
+  """Whether something listens at `port` of ::1."""
+  try:
+    socket.create_connection(('::1', port), 5).close()
+  except OSError:
+    return False
+  return True
+
+
 def render(name, **values):
   """Return the text of templates/`name`, rendered."""
   text = (ROOT / 'templates' / name).read_text(encoding='utf-8')
@@ -81,19 +90,12 @@ class Sshd:
     log = self.partition.at('var/log/sshd.log')
     self.process = self.test.start(
       [SSHD, '-D', '-f', self.partition.at('etc/sshd.conf'), '-E', log])
-    wait_until(self._listens, lambda: 'sshd listens: '
+    wait_until(lambda: listens(self.port), lambda: 'sshd listens: '
                + pathlib.Path(log).read_text(encoding='utf-8'))
 
   def stop(self):
     """End it; connections are refused from now on."""
     end(self.process)
-
-  def _listens(self):
-    try:
-      socket.create_connection(('::1', self.port), 5).close()
-    except OSError:
-      return False
-    return True
 
   @property
   def url(self):

@@ -1,18 +1,16 @@
-"""``resilient-rdiff-backup``: rdiff-backup, which takes no program from its
-peer.
+"""Pickles that are data: what rdiff-backup may take from its peer.
 
 The two sides of rdiff-backup send each other pickles, and to load a pickle is
 to run whatever it asks for: ``--restrict-mode`` looks at requests only after
 that.  So the key of a PBS could run anything on the leader, and a leader
-anything on its PBS, which keeps the history.  Here a pickle may hold data, and
-the few classes that the protocol needs.
+anything on its PBS, which keeps the history.  Here a pickle holds data, and the
+few classes that the protocol needs.
+
+It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
 """
 import io
 import pickle
 import sys
-
-from rdiff_backup import connection, iterfile
-from rdiffbackup import run
 
 # What a transfer sends, beside exceptions.
 _CLASSES = frozenset((
@@ -45,26 +43,11 @@ class _Unpickler(pickle.Unpickler):
       'the peer sent %s.%s, which is no data' % (module, name))
 
 
-class _Pickle:
-  """Stands for module pickle in rdiff-backup."""
-
-  dumps = staticmethod(pickle.dumps)
-
-  @staticmethod
-  def loads(data):
-    """Return the value in `data`.  Raises UnpicklingError."""
-    return _Unpickler(io.BytesIO(data)).load()
+def loads(data):
+  """Return the value in `data`.  Raises pickle.UnpicklingError."""
+  return _Unpickler(io.BytesIO(data)).load()
 
 
-def main(arguments=None):
-  """Run rdiff-backup.  Returns its exit status."""
-  connection.pickle = iterfile.pickle = _Pickle
-  try:
-    return run.main_run(sys.argv[1:] if arguments is None else arguments)
-  except pickle.UnpicklingError as error:
-    sys.stderr.write('rdiff-backup: %s\n' % error)
-    return 1
-
-
-if __name__ == '__main__':
-  sys.exit(main())
+def restrict():
+  """From now on this process loads no other pickles."""
+  pickle.loads = loads

@@ -1,0 +1,197 @@
+"""Which generations an rdiff-backup repository holds, found out from the
+manifests in it: where our own index is lost, or the archive is another's.
+
+``bin/adopt``: take the archive of a sibling PBS as one's own.
+"""
+import logging
+import os
+import time
+
+from . import manifest
+from .archive import Archive, Damaged
+from .durable import (
+  exchange,
+  fsync_directory,
+  LockTimeout,
+  read_json,
+  remove,
+  remove_tree,
+  write_json,
+)
+from .entries import ARCHIVE_DATA
+from .generation import from_json
+from .ledger import Ledger
+from .process import Failed, run
+from .repository import Repository
+from .reserve import DiskFull
+
+log = logging.getLogger('resilient.history')
+
+
+def generations(repository, place):
+  """Yield (time, Generation, '') for each increment of `repository`, oldest
+  first, as its manifest says, or (time, None, why there is none).
+
+  place: the path of a directory for what is restored on the way.
+  """
+  for when in repository.times():
+    generation, problem = None, ''
+    try:
+      remove_tree(place)
+      repository.restore(when, place, [os.fsencode(manifest.MANIFEST)])
+      generation = manifest.read(place).generation
+    except (Failed, manifest.InvalidManifest) as error:
+      problem = str(error)
+    finally:
+      remove_tree(place)
+    yield when, generation, problem
+
+
+def check_index(archive):
+  """Make the index of `archive` again, if it is lost or damaged, or speaks of
+  another archive.  What is in it then is still to be verified.
+
+  Raises Failed, LockTimeout, OSError.
+  """
+  times = archive.repository.times()
+  try:
+    index = archive.index()
+    if {when for when, _ in index} <= set(times) and (
+        index or not times or archive.incomplete):
+      return
+    log.error('the index of archive %s does not match it', archive.name)
+  except ValueError as error:
+    log.error('%s', error)
+  with archive.locked() as held:
+    archive.settle(held)
+    found = [(when, generation) for when, generation, problem in generations(
+      archive.repository, archive.place('index')) if not problem]
+    archive.write_index(found)
+  log.warning('the index of archive %s is made again: %d generations',
+              archive.name, len(found))
+
+
+class NotAdopted(Exception):
+  """The archive stays what it is; the message says why."""
+
+
+def _copy(configuration, source, place):
+  """Make directory `place` a copy of archive `source`; goes on with what is
+  there already."""
+  os.makedirs(place, mode=0o700, exist_ok=True)
+  run([configuration.rsync, '--recursive', '--links', '--perms', '--times',
+       '--specials', '--hard-links', '--sparse', '--checksum', '--delete',
+       '--partial', '--fsync', source + '/', place + '/'],
+      configuration.transfer_deadline)
+
+
+def _verify(archive, repository, when):
+  """Restore what `repository` has of time `when`, and compare it with its own
+  manifest.  Return its Generation.  Raises Failed, Damaged, InvalidManifest."""
+  place = archive.place('verify')
+  try:
+    remove_tree(place)
+    repository.restore(when, place)
+    found = manifest.read(place)
+    archive.judge(found, manifest.compare(place, found))
+    return found.generation
+  finally:
+    remove_tree(place)
+
+
+def _verified(archive, repository, report):
+  """Verify each generation of `repository`; those that were, in a run that was
+  cut short, are not verified again.  Return the index."""
+  path = archive.configuration.state('adopting-%s.json' % archive.name)
+  done = read_json(path, {})
+  index = []
+  for when in repository.times():
+    try:
+      if str(when) not in done:
+        done[str(when)] = _verify(archive, repository, when).to_json()
+        write_json(path, done)
+      index.append((when, from_json(done[str(when)])))
+    except (Failed, Damaged, manifest.InvalidManifest) as error:
+      report('left out: the increment of %s: %s' % (
+        time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(when)), error))
+    else:
+      report('generation %s is verified' % index[-1][1].label)
+  if not index or index[-1][0] != repository.last_time():
+    raise NotAdopted('the newest generation in it is damaged')
+  return index
+
+
+def _would_be_lost(archive, index):
+  """Return the generations of `archive` that are good, as far as is known, and
+  not in `index`."""
+  adopted = {generation.digest for _, generation in index}
+  ledger = archive.ledger
+  try:
+    own = archive.index()
+  except ValueError:
+    return []
+  return [generation for _, generation in own
+          if generation.digest not in adopted
+          and not ledger.problem(generation)]
+
+
+def adopt(archive, source, report, force=False):
+  """Take `source`, a copy of the archive of a sibling, as archive `archive`.
+
+  report: takes sentences.  force: even if that loses generations.
+
+  May be killed and run again at any point.  Returns the index, and the path of
+  what was the archive before, or None.  Raises NotAdopted, Failed, LockTimeout,
+  DiskFull, OSError.
+  """
+  if not os.path.isdir(os.path.join(source, ARCHIVE_DATA)):
+    raise NotAdopted('%s is no archive of rdiff-backup' % source)
+  place, configuration = archive.place('adopting'), archive.configuration
+  _copy(configuration, source, place)
+  repository = Repository(configuration, place)
+  if repository.cut_short:
+    repository.regress()
+  index = _verified(archive, repository, report)
+  lost = _would_be_lost(archive, index)
+  if lost and not force:
+    raise NotAdopted(
+      'the archive that is here holds generations that the other does not: %s;'
+      ' with --force they are given up' % ', '.join(
+        generation.label for generation in lost))
+  with archive.locked():
+    # From here to the end the index does not match; a pull would notice.
+    replaced = None
+    if os.path.exists(archive.path):
+      exchange(place, archive.path)
+      replaced = archive.place('replaced')
+      remove_tree(replaced)
+      os.rename(place, replaced)
+    else:
+      os.rename(place, archive.path)
+    fsync_directory(configuration.archive_directory)
+    archive.write_index(index)
+    ledger = Ledger(configuration, archive.name)
+    for _, generation in index:
+      ledger.note(generation)
+    ledger.save(index)
+    archive.forget_pull()
+  remove(configuration.state('adopting-%s.json' % archive.name))
+  return index, replaced
+
+
+def main(configuration, name, source, force):
+  """Run ``bin/adopt``.  Returns the exit status."""
+  archive = Archive(configuration, name)
+  try:
+    index, replaced = adopt(
+      archive, os.path.abspath(source), print, force)
+  except (NotAdopted, Failed, LockTimeout, DiskFull, OSError) as error:
+    print('archive %s is as before: %s' % (name, error))
+    return 1
+  print('archive %s has %d generations now, %s to %s' % (
+    name, len(index), index[0][1].label, index[-1][1].label))
+  if replaced:
+    print('what it was before is in %s; remove it when you no longer want it'
+          % replaced)
+  configuration.store.request('push-' + name)
+  return 0

@@ -1,0 +1,62 @@
+"""What is known about the health of an archive's generations: which was
+verified when, and with what result."""
+import math
+import time
+
+from .durable import read_json, write_json
+
+
+def _moment(value):
+  if not math.isfinite(value):
+    raise ValueError('no time: %r' % value)
+  return float(value)
+
+
+def _progress(value):
+  if not value:
+    return {}
+  if int(value['done']) < 0:
+    raise ValueError('no number of an entry: %r' % value)
+  return {'digest': str(value['digest']), 'done': int(value['done'])}
+
+
+class Ledger:
+  """The ledger of archive `name`: ``verified-<name>.json``.
+
+  A ledger that cannot be read is an empty one: nothing counts as verified.
+  """
+
+  def __init__(self, configuration, name):
+    self._path = configuration.state('verified-%s.json' % name)
+    try:
+      content = read_json(self._path, {})
+      self.last = _moment(content.get('last', 0))
+      self.progress = _progress(content.get('progress', {}))
+      self._found = {
+        str(digest): (_moment(item['at']), str(item['problem']))
+        for digest, item in content.get('generations', {}).items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+      self.last, self.progress, self._found = 0.0, {}, {}
+
+  def at(self, generation):
+    """Return when `generation` was last verified, in seconds since 1970-01-01
+    UTC, or 0."""
+    return self._found.get(generation.digest, (0, ''))[0]
+
+  def problem(self, generation):
+    """Return what was found wrong with `generation`, or ''."""
+    return self._found.get(generation.digest, (0, ''))[1]
+
+  def note(self, generation, problem=''):
+    """`generation` was verified now, and that is wrong with it."""
+    self._found[generation.digest] = time.time(), problem
+    self.progress = {}
+
+  def save(self, index):
+    """Make it durable, as far as it is about what is in `index`."""
+    digests = {generation.digest for _, generation in index}
+    write_json(self._path, {
+      'last': self.last, 'progress': self.progress, 'generations': {
+        digest: {'at': when, 'problem': problem}
+        for digest, (when, problem) in sorted(self._found.items())
+        if digest in digests}})

@@ -1,0 +1,260 @@
+"""Task ``verify-<name>`` of a PBS: read the archive again, generation by
+generation, the longest unread one first, and compare each with its own
+manifest.  See "Care of the archive" in docs/design.rst.
+"""
+import contextlib
+import logging
+import os
+import time
+
+from . import manifest
+from .archive import Damaged
+from .durable import remove_tree
+from .entries import describe, Unkeepable
+from .process import Failed
+from .reserve import free
+from .transfer import archive_of, run_task, TransferFailed
+
+log = logging.getLogger('resilient.verification')
+
+# One run reads this much, so that a pull never waits long, and a temporary copy
+# is never large.  A single larger file is read in one run.
+_SLICE_BYTES = 1 << 30
+_SLICE_ENTRIES = 10000
+# The mirror is what a clone gets next, and the base of all the history.
+_MIRROR_AGE = 86400
+# How many damaged entries are looked for, where each costs a restore.
+_NAMED = 5
+
+
+def choose(archive, interval, now):
+  """Return (time, Generation) of what is to be verified now, or None.
+
+  interval: seconds between two verifications.
+  """
+  index, ledger = archive.index(), archive.ledger
+  if not index or archive.incomplete or archive.repository.cut_short:
+    # A pull is due, and does more than we would.
+    return None
+  begun = [item for item in index
+           if item[1].digest == ledger.progress.get('digest')]
+  if begun:
+    return begun[0]
+  # A clock that was set back must not stop it.
+  if abs(now - ledger.last) < interval:
+    return None
+  if abs(now - ledger.at(index[-1][1])) > _MIRROR_AGE:
+    return index[-1]
+  return min(index, key=lambda item: ledger.at(item[1]))
+
+
+def late(archive, interval, since, now):
+  """Return '' or a sentence: verification does not happen.
+
+  since: when the partition was deployed.
+  """
+  if not archive.index():
+    return ''
+  silent = now - max(archive.ledger.last, since)
+  return '' if silent < interval + _MIRROR_AGE else (
+    'archive %s was last verified %d s ago' % (archive.name, silent))
+
+
+def _slice(entries, start):
+  """Return how many of `entries`, from number `start` on, one run reads."""
+  size = count = 0
+  for entry in entries[start:start + _SLICE_ENTRIES]:
+    size += entry.size or 0
+    if count and size > _SLICE_BYTES:
+      break
+    count += 1
+  # The names of one file belong together.
+  while (start + count < len(entries)
+         and entries[start + count].link is not None):
+    count += 1
+  return count
+
+
+def _in_order(entries):
+  """Return `entries` with all names of a file side by side."""
+  return sorted(entries, key=lambda entry: (
+    entry.path if entry.link is None else entry.link, entry.link is not None))
+
+
+def _differences_of_mirror(archive, wanted):
+  differences = []
+  for entry in wanted:
+    try:
+      found = describe(os.fsencode(archive.path), entry.path)
+    except (OSError, Unkeepable) as error:
+      differences.append(manifest.Difference(entry.path, str(error)))
+      continue
+    if found is None or not entry._replace(link=None).matches(found):
+      differences.append(manifest.Difference(entry.path, 'differs'))
+  return differences
+
+
+def _restored(archive, when, found, wanted):
+  """Restore the entries `wanted` of Manifest `found` from the increment of time
+  `when`, and return how they differ."""
+  target = archive.place('verify')
+  try:
+    remove_tree(target)
+    archive.repository.restore(
+      when, target, [entry.path for entry in wanted],
+      archive.configuration.verification_deadline)
+    folders = {entry.path for entry in found.entries
+               if entry.type == 'directory'}
+    return [difference for difference in manifest.compare(
+              target, found._replace(entries=wanted))
+            if difference.problem != manifest.EXTRA
+            or difference.path not in folders]
+  finally:
+    remove_tree(target)
+
+
+def _differences_of_increment(archive, when, found, wanted):
+  """As `_restored`.  rdiff-backup gives up at the first file that it cannot
+  restore, and does not name it: so each half is tried, and each half of the bad
+  one.  Raises Failed, if the fault is not in the archive."""
+  try:
+    return _restored(archive, when, found, wanted)
+  except Failed as error:
+    if error.status is None or error.status < 0:
+      raise
+    middle = len(wanted) // 2
+    while 0 < middle < len(wanted) and wanted[middle].link is not None:
+      middle += 1
+    if not 0 < middle < len(wanted):
+      return [manifest.Difference(entry.path, 'cannot be restored')
+              for entry in wanted]
+    differences = _differences_of_increment(
+      archive, when, found, wanted[:middle])
+    if len(differences) < _NAMED:
+      differences += _differences_of_increment(
+        archive, when, found, wanted[middle:])
+    if not differences:
+      raise
+    return differences
+
+
+def _require_room(archive, generation, wanted):
+  needed = 2 * sum(entry.size or 0 for entry in wanted)
+  room = free(os.path.dirname(archive.path))
+  if room < needed:
+    raise TransferFailed(
+      'there is no room to verify generation %s: %d bytes are free, and %d are'
+      ' needed' % (generation.label, room, needed))
+
+
+def _manifest_of(archive, when, generation):
+  """Return the Manifest of the increment of time `when`.  Raises Damaged."""
+  target = archive.place('verify')
+  remove_tree(target)
+  try:
+    archive.repository.restore(when, target, [os.fsencode(manifest.MANIFEST)])
+    found = manifest.read(target)
+  except (Failed, manifest.InvalidManifest) as error:
+    if getattr(error, 'status', 1) is None:
+      raise
+    raise Damaged('its manifest: %s' % error) from error
+  finally:
+    remove_tree(target)
+  if found.generation != generation:
+    raise Damaged('it is generation %s' % found.generation.label)
+  return found
+
+
+def _verify_slice(archive, when, generation, start):
+  """Verify one slice of a generation.  Returns the number of the entry to go on
+  with, or None after the last.  Raises Damaged, Failed, TransferFailed."""
+  is_mirror = when == archive.index()[-1][0]
+  if is_mirror:
+    try:
+      found = manifest.read(archive.path)
+    except manifest.InvalidManifest as error:
+      raise Damaged(str(error)) from error
+  else:
+    found = _manifest_of(archive, when, generation)
+  entries = _in_order(found.entries)
+  # A ledger that was damaged must not make anything count as read.
+  start = start if start < len(entries) else 0
+  end = start + _slice(entries, start)
+  wanted = entries[start:end]
+  if is_mirror:
+    differences = _differences_of_mirror(archive, wanted)
+  else:
+    _require_room(archive, generation, wanted)
+    differences = wanted and _differences_of_increment(
+      archive, when, found, wanted)
+  if differences:
+    raise Damaged('%d entries differ from the manifest: %s' % (
+      len(differences), '; '.join(map(str, differences[:5]))))
+  return end if end < len(entries) else None
+
+
+def verify(archive, when, generation, report):
+  """Verify a slice of generation `generation`, which is the increment of time
+  `when`; a damaged mirror is repaired.
+
+  Raises what transfer.py expects; Damaged if there is damage that stays.
+  """
+  ledger = archive.ledger
+  begun = ledger.progress.get('digest') == generation.digest
+  start = ledger.progress['done'] if begun else 0
+  try:
+    with archive.locked(shared=True):
+      following = _verify_slice(archive, when, generation, start)
+    problem = ''
+  except Damaged as error:
+    following, problem = None, str(error)
+  except (Failed, TransferFailed) as error:
+    # Not again before the next is due; and the others have their turns.
+    ledger.last = time.time()
+    if isinstance(error, Failed):
+      ledger.note(generation, 'it could not be verified: %s' % error)
+    ledger.save(archive.index())
+    raise
+  ledger = archive.ledger
+  ledger.last = time.time()
+  if following is not None:
+    ledger.progress = {'digest': generation.digest, 'done': following}
+    ledger.save(archive.index())
+    report.quiet = True
+    return True
+  ledger.note(generation, problem)
+  ledger.save(archive.index())
+  report.message = 'verified'
+  if problem and when == archive.repository.last_time():
+    with archive.locked():
+      problem = archive.mend()
+    report.message = 'the mirror was damaged, and is repaired'
+  if problem:
+    raise Damaged('generation %s is damaged: %s' % (generation.label, problem))
+  return False
+
+
+def task(configuration, peer):
+  """One run of the task.  Returns whether it succeeded: to find damage is a
+  success of the task, though not of the archive."""
+  archive = archive_of(configuration, peer)
+  due = None
+  with contextlib.suppress(ValueError):
+    due = choose(archive, configuration.verification_interval, time.time())
+    if due is None:
+      return True
+  found = []
+
+  def work(report):
+    # An index that cannot be read is told here.
+    when, generation = due or archive.index()[-1]
+    report.generation = generation.label
+    try:
+      if verify(archive, when, generation, report):
+        # The rest, after what is more urgent.
+        configuration.store.request('verify-' + peer.name)
+    except Damaged as error:
+      found.append(error)
+      raise
+
+  return run_task(configuration, 'verify-' + peer.name, work) or bool(found)

@@ -1,0 +1,103 @@
+"""``bin/restore`` and the drill."""
+import contextlib
+import io
+import json
+import os
+import unittest.mock
+
+from resilient import command, restore
+from resilient.feed import atom
+from resilient.status import problems, status
+from resilient.tasks import tasks
+
+from .archive_case import ArchiveCase, flip
+
+
+class TestRestore(ArchiveCase):
+  """An archive of three generations."""
+
+  def restored(self, *arguments):
+    """Run ``bin/restore``; return (exit status, what it prints)."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), \
+         contextlib.redirect_stderr(output):
+      code = command.main([
+        'restore', '--configuration', self.pbs.at('etc/resilient.json'),
+        '--log', self.path('log'), 'data', *arguments])
+    return code, output.getvalue()
+
+  def to(self, name, label):
+    """Restore generation `label` to folder `name`."""
+    return self.restored('--generation', label, '--to', self.path(name))
+
+  def test_each_generation_restores_to_its_own_manifest(self):
+    code, text = self.restored()
+    self.assertEqual(code, 0)
+    self.assertEqual([line.split()[0] for line in text.splitlines()],
+                     ['1.1', '1.2', '1.3'])
+    for label, marker in (('1.1', 'one'), ('1.2', 'two'), ('1.3', 'three')):
+      code, text = self.to(label, label)
+      self.assertEqual(code, 0, text)
+      self.assertIn('is restored and verified', text)
+      self.assertSame(self.path(label), {'marker': marker})
+    code, text = self.to('x', '7.7')
+    self.assertEqual(code, 1)
+    self.assertIn('has no generation 7.7', text)
+
+  def test_the_list_for_programs_says_what_is_known_of_each(self):
+    self.archive.note(self.archive.index()[0][1], 'marker: is missing')
+    code, text = self.restored('--json')
+    self.assertEqual(code, 0)
+    first, second, _ = json.loads(text)
+    self.assertEqual(first['generation'], '1.1')
+    self.assertEqual(first['problem'], 'marker: is missing')
+    self.assertEqual(second['problem'], '')
+    self.assertGreater(second['verified'], second['sealed'])
+    self.assertIn('marker: is missing', self.restored()[1])
+
+  def test_a_damaged_increment_is_not_handed_out_as_good(self):
+    flip(self.increment('marker'), -1)
+    code, text = self.to('x', '1.1')
+    self.assertEqual(code, 1)
+    self.assertIn('was not restored', text)
+    # Nothing is left that could be taken for a restored generation.
+    self.assertEqual([name for name in os.listdir(self.directory)
+                      if name.startswith('x')], [])
+    # What a killed restore left does not stop the next.
+    os.mkdir(self.path('y.restoring'))
+    self.assertEqual(self.to('y', '1.2')[0], 0)
+
+  def test_a_folder_that_is_there_is_not_touched(self):
+    os.mkdir(self.path('x'))
+    code, text = self.to('x', '1.1')
+    self.assertEqual((code, os.listdir(self.path('x'))), (1, []))
+    self.assertIn('is there already', text)
+
+  def test_a_drill_is_recorded_and_shown(self):
+    code, text = self.restored('--drill')
+    self.assertEqual(code, 0)
+    self.assertRegex(text, r'generation 1\.\d: restored and verified \d+ bytes')
+    drill = status(self.pbs.configuration)['archives']['data']['drill']
+    self.assertRegex(drill['message'], r'verified \d+ bytes in \d+\.\d s')
+    self.assertEqual(os.listdir(self.pbs.at('srv/backup/pbs')).count(
+      '.drill-data'), 0)
+    self.assertIn(b'restored and verified', atom(
+      'http://[::1]/', 'pbs', self.pbs.configuration.store.runs('drill-data'),
+      0, 'drill-data'))
+
+  def test_a_drill_that_fails_is_a_problem_until_the_next_succeeds(self):
+    whole = os.path.join(self.archive.path, 'marker')
+    flip(whole)
+    with unittest.mock.patch('random.choice', lambda found: found[-1]):
+      self.assertEqual(self.restored('--drill')[0], 1)
+    problem, = problems(self.pbs.configuration)
+    self.assertEqual(problem.topic, 'drill')
+    self.assertIn('drill-data failed', problem.text)
+    flip(whole)
+    self.assertTrue(tasks(self.pbs.configuration)['drill-data'].run())
+    self.assertEqual(problems(self.pbs.configuration), [])
+
+  def test_without_a_generation_there_is_no_drill(self):
+    run = restore.drill(self.pbs.configuration, 'other')
+    self.assertFalse(run.success)
+    self.assertIn('no generation yet', run.message)

@@ -1,0 +1,171 @@
+"""The archive is read again, in turns; damage is named."""
+import os
+import time
+import unittest.mock
+
+from resilient import manifest, verification
+from resilient.durable import write_json
+from resilient.reserve import free
+from resilient.status import problems, status
+from resilient.tasks import tasks
+
+from .archive_case import ArchiveCase, DAY, flip
+from .partition import RDIFF_BACKUP
+
+_HOUR = 3600
+
+
+class TestVerification(ArchiveCase):
+  """An archive of three generations, the last of which was pulled now."""
+
+  contents = ({'marker': 'one', 'a/b': 'x', 'c': 'x'},
+              {'marker': 'two', 'a/b': 'x', 'c': 'y'},
+              {'marker': 'three', 'a/b': 'y', 'c': 'y'})
+
+  def setUp(self):
+    super().setUp()
+    self.now = time.time()
+
+  def verify(self, hours=1):
+    """Let time pass, and run the task.  Return its last message."""
+    self.now += hours * _HOUR
+    with unittest.mock.patch('time.time', lambda: self.now):
+      self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run(),
+                      self.message('verify-data'))
+    return self.message('verify-data')
+
+  def last(self):
+    """Return the label of what was verified last."""
+    return self.pbs.configuration.store.last_run('verify-data').generation
+
+  def topics(self):
+    """Return the topics of the PBS's problems, as seen then; that no backup
+    came meanwhile is not what this is about."""
+    with unittest.mock.patch('time.time', lambda: self.now):
+      return [problem.topic for problem in problems(self.pbs.configuration)
+              if problem.topic != 'freshness']
+
+  def test_each_generation_has_its_turn_and_the_longest_unread_is_first(self):
+    turns = []
+    for _ in range(4):
+      self.assertEqual(self.verify(), 'verified')
+      turns.append(self.last())
+    # The archive's newest was verified when it was pulled.
+    self.assertEqual(turns, ['1.1', '1.2', '1.3', '1.1'])
+    self.assertEqual(self.topics(), [])
+
+  def test_nothing_is_read_before_it_is_due_or_while_a_pull_is(self):
+    self.verify()
+    runs = len(self.pbs.configuration.store.runs('verify-data'))
+    self.verify(hours=0.5)
+    with open(self.pbs.configuration.state('pulling-data'), 'w'):
+      self.verify(hours=5)
+    self.assertEqual(
+      len(self.pbs.configuration.store.runs('verify-data')), runs)
+
+  def test_the_mirror_is_read_every_day_whatever_else_is_to_be_read(self):
+    self.verify(hours=25)
+    self.assertEqual(self.last(), '1.3')
+
+  def test_a_clock_that_was_set_back_stops_nothing(self):
+    self.verify()
+    self.verify(hours=-10000)
+    self.assertEqual(
+      len(self.pbs.configuration.store.runs('verify-data')), 2)
+
+  def test_a_damaged_increment_is_named_until_it_is_pruned(self):
+    flip(self.increment('marker'), -1)
+    self.assertRegex(
+      self.verify(), 'generation 1.1 is damaged: 1 entries .*marker: cannot')
+    self.assertFalse(self.pbs.configuration.store.last_run(
+      'verify-data').success)
+    for _ in range(2):
+      self.assertEqual(self.topics(), ['verification'])
+      # The others are good, and are said to be.
+      self.assertEqual(self.verify(), 'verified')
+    found = status(self.pbs.configuration)['archives']['data']
+    self.assertEqual(found['damaged'], ['1.1'])
+    self.configure(**{'remove-backup-older-than': '2B'})
+    self.assertTrue(self.run_task('prune'))
+    self.assertEqual(self.topics(), [])
+
+  def test_a_lost_increment_is_named(self):
+    os.unlink(self.increment('c'))
+    self.assertRegex(self.verify(), 'generation 1.1 is damaged: .*c: ')
+
+  def test_a_damaged_mirror_is_repaired_and_that_is_told(self):
+    flip(self.in_archive('a/b'))
+    self.assertEqual(
+      self.verify(hours=25), 'the mirror was damaged, and is repaired')
+    self.assertSame(self.archive.path, self.contents[-1])
+    self.assertEqual(self.topics(), [])
+
+  def test_a_damaged_mirror_that_nobody_can_repair_is_named(self):
+    flip(self.in_archive('a/b'))
+    flip(os.path.join(self.leader.dump, 'a/b'))
+    self.assertRegex(self.verify(hours=25), 'generation 1.3 is damaged: .*a/b')
+    self.assertEqual(self.topics(), ['verification'])
+
+  def test_a_large_generation_is_read_a_slice_at_a_time(self):
+    store = self.pbs.configuration.store
+    with unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 2):
+      self.assertIsNone(self.verify())
+      self.assertIn('verify-data', store.pending())
+      store.complete('verify-data', 99)
+      # Time has not passed, and it goes on.
+      self.assertEqual(self.verify(hours=0), 'verified')
+      self.assertNotIn('verify-data', store.pending())
+      flip(self.increment('marker', 1), -1)
+      self.verify()
+      self.assertRegex(self.verify(hours=0), '1.2 is damaged: .*marker')
+
+  def test_a_damaged_ledger_makes_nothing_count_as_read(self):
+    flip(self.increment('marker'), -1)
+    digest = self.archive.index()[0][1].digest
+    write_json(self.pbs.configuration.state('verified-data.json'), {
+      'progress': {'digest': digest, 'done': 99}})
+    self.assertRegex(self.verify(), 'generation 1.1 is damaged: .*marker')
+
+  def test_without_room_for_a_copy_nothing_is_written_and_that_is_told(self):
+    with unittest.mock.patch.object(verification, 'free', lambda _: 3):
+      self.now += _HOUR
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertIn('no room to verify generation 1.1', self.message(
+      'verify-data'))
+    self.assertEqual(self.topics(), ['verification'])
+    self.assertGreater(free(self.directory), 3)
+
+  def test_what_does_not_end_in_time_is_told_and_the_others_have_their_turns(
+      self):
+    self.pbs.configure(**{'verification-deadline': 1, 'rdiff-backup': (
+      self.pbs.program('slow', 'exec sleep 60'))})
+    self.now += _HOUR
+    with unittest.mock.patch('time.time', lambda: self.now), \
+         unittest.mock.patch.object(
+           verification, '_manifest_of', lambda archive, *_: manifest.read(
+             archive.path)):
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertIn('did not end within 1 s', self.message('verify-data'))
+    self.assertEqual(self.topics(), ['verification'])
+    self.pbs.configure(**{'verification-deadline': 60,
+                          'rdiff-backup': RDIFF_BACKUP})
+    self.assertEqual(self.verify(), 'verified')
+    self.assertEqual(self.last(), '1.2')
+
+  def test_when_it_stops_that_is_told(self):
+    write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
+    self.verify()
+    self.assertEqual(self.topics(), [])
+    self.now += 2 * DAY
+    self.assertEqual(self.topics(), ['verification'])
+
+  def test_it_comes_after_pull_and_push(self):
+    names = list(tasks(self.pbs.configuration))
+    self.assertEqual(names, [
+      'pull-data', 'push-data', 'prune-data', 'verify-data', 'drill-data'])
+
+  def test_what_is_read_is_left_nowhere(self):
+    self.verify()
+    self.assertEqual(
+      [name for name in os.listdir(self.pbs.at('srv/backup/pbs'))
+       if name not in ('data', '.reserve')], [])
