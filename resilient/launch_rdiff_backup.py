@@ -1,7 +1,7 @@
 """A program that runs rdiff-backup's with two defects mended.  It runs what its
-peer sends: see plain_pickle.py.  And in version 2.2.6 a restore never ends where
-a file with a long name (from about 205 bytes) is no longer in the mirror, but
-once was, beside others.
+peer sends: see plain_pickle.py.  And in version 2.2.6 a restore never ends
+where a file with a long name (from about 205 bytes) is no longer in the mirror,
+but once was, beside others.
 
 Its arguments are the path of rdiff-backup's program and the arguments for it.
 It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
