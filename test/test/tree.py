@@ -44,10 +44,10 @@ class Tree:
         self._database, self.instance_root, self.name, self.number,
         self.published))
 
-  def check_promises(self):
+  def check_promises(self, clock=''):
     """Look at every promise now; return {(title, promise): what it says} of
-    those that are red."""
-    slapos(self._slap, 'promise', os.devnull)
+    those that are red.  clock: how wrong theirs is (node.moved_clock)."""
+    slapos(self._slap, 'promise', os.devnull, clock)
     titles = {node.partition: node.title for node in self.nodes().values()}
     return {(titles[partition], promise): text
             for partition, promise, text in convergence.red_promises(
@@ -92,10 +92,11 @@ class Tree:
 
   # Backups
 
-  def export(self):
-    """Run bin/exporter of the leader; return the label of the generation."""
+  def export(self, clock=''):
+    """Run bin/exporter of the leader; return the label of the generation.
+    clock: how wrong its clock is (node.moved_clock)."""
     leader = self.leader
-    leader.run('exporter')
+    leader.run('exporter', clock=clock)
     return _label(leader.state()['generation'])
 
   def archived(self, pbs):
