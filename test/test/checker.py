@@ -32,11 +32,11 @@ class Checker:
     if self._tree.leader.write(key, value) == 204:
       self.written[key] = value
 
-  def export(self, clock=''):
+  def export(self, ahead=0):
     """Run bin/exporter of the leader; return the label of the generation.
-    clock: how wrong its clock is (node.moved_clock)."""
+    ahead: how wrong its clock is (clock.moved)."""
     carried = dict(self.written)
-    label = self._tree.export(clock)
+    label = self._tree.export(ahead)
     self.acknowledged.append(label)
     self._exported = carried
     return label

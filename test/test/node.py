@@ -13,6 +13,8 @@ import urllib.request
 
 import psutil
 
+from . import clock
+
 # Every wait ends; on a machine that is slow all waits can be made longer.
 _FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
 _DEADLINE = 600
@@ -48,22 +50,13 @@ def fetch(url, method='GET', body=None):
       return error.code, error.read().decode()
 
 
-def moved_clock(offset):
-  """Return the variables for a program whose clock is wrong by `offset`, as
-  libfaketime takes it (``-1y``, ``+2h``; none for '')."""
-  if not offset:
-    return dict(os.environ)
-  library, = pathlib.Path('/usr/lib').glob('*/faketime/libfaketime.so.1')
-  return dict(os.environ, LD_PRELOAD=str(library), FAKETIME=offset)
-
-
-def slapos(slap, command, log, clock=''):
+def slapos(slap, command, log, ahead=0):
   """Run ``slapos node <command>`` on StandaloneSlapOS `slap`, with its output
-  to file `log`; return its exit status.  clock: as in ``moved_clock``."""
+  to file `log`; return its exit status.  ahead: as in clock.moved."""
   with open(log, 'wb') as output:
     return subprocess.run(
       ['slapos', 'node', command, '--cfg', slap._slapos_config],
-      env=moved_clock(clock), stdin=subprocess.DEVNULL, stdout=output,
+      env=clock.moved(ahead), stdin=subprocess.DEVNULL, stdout=output,
       stderr=subprocess.STDOUT, timeout=_DEADLINE * _FACTOR).returncode
 
 
@@ -103,15 +96,15 @@ class Node:
   def __repr__(self):
     return '%s (%s)' % (self.title, self.partition)
 
-  def run(self, command, *arguments, status=0, clock=''):
+  def run(self, command, *arguments, status=0, ahead=0):
     """Run bin/`command`; return what it printed.
 
-    clock: how wrong its clock is, as in ``moved_clock``.
+    ahead: how wrong its clock is, as in clock.moved.
     Raises AssertionError if it ends with another exit status.
     """
     result = subprocess.run(
       [self.path / 'bin' / command, *arguments], stdin=subprocess.DEVNULL,
-      env=moved_clock(clock),
+      env=clock.moved(ahead),
       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
       timeout=300 * _FACTOR)
     if result.returncode != status:

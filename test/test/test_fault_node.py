@@ -5,6 +5,7 @@ import sys
 import unittest
 
 from . import set_up_module as setUpModule  # noqa: F401
+from .clock import HOUR, YEAR
 from .fault import FaultCase
 from .node import configured
 
@@ -54,7 +55,7 @@ class NodeFaultTest(FaultCase):
     with configured(self.tree.leader, periodicity='0 * * * *'):
       self.checker.export()
       self.checker.check()
-      red = self.tree.check_promises(clock='+3h')
+      red = self.tree.check_promises(ahead=3 * HOUR)
     for node in (self.tree.leader, *self.tree.clones(), *self.tree.all_pbs()):
       self.assertIn((node.title, 'promise-freshness'), red)
     self.checker.export()
@@ -74,14 +75,14 @@ class NodeFaultTest(FaultCase):
     self.checker.check()
 
   def test_13_wrong_clocks_change_no_order(self):
-    for clock in ('+1y', '-1y', '+1h'):
-      with self.subTest(clock):
-        self.checker.write('clock', clock)
-        label = self.checker.export(clock)
+    for ahead in (YEAR, -YEAR, HOUR):
+      with self.subTest(ahead):
+        self.checker.write('clock', str(ahead))
+        label = self.checker.export(ahead)
         self.tree.wait_for_archive(label)
         self.tree.wait_for_clones(label)
         for clone in self.tree.clones():
-          self.assertEqual(clock, clone.records()['clock'])
+          self.assertEqual(str(ahead), clone.records()['clock'])
     self.checker.write('clock', 'right')
     self.checker.export()
     self.checker.check()

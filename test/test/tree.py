@@ -44,10 +44,10 @@ class Tree:
         self._database, self.instance_root, self.name, self.number,
         self.published))
 
-  def check_promises(self, clock=''):
+  def check_promises(self, ahead=0):
     """Look at every promise now; return {(title, promise): what it says} of
-    those that are red.  clock: how wrong theirs is (node.moved_clock)."""
-    slapos(self._slap, 'promise', os.devnull, clock)
+    those that are red.  ahead: how wrong their clock is (clock.moved)."""
+    slapos(self._slap, 'promise', os.devnull, ahead)
     titles = {node.partition: node.title for node in self.nodes().values()}
     return {(titles[partition], promise): text
             for partition, promise, text in convergence.red_promises(
@@ -92,11 +92,11 @@ class Tree:
 
   # Backups
 
-  def export(self, clock=''):
+  def export(self, ahead=0):
     """Run bin/exporter of the leader; return the label of the generation.
-    clock: how wrong its clock is (node.moved_clock)."""
+    ahead: how wrong its clock is (clock.moved)."""
     leader = self.leader
-    leader.run('exporter', clock=clock)
+    leader.run('exporter', ahead=ahead)
     return _label(leader.state()['generation'])
 
   def archived(self, pbs):
