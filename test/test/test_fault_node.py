@@ -96,15 +96,16 @@ class NodeFaultTest(FaultCase):
         ('talks without end', 'exec yes', 'did not end within 2 s')):
       with self.subTest(name), configured(leader, **{'export-deadline': 2}):
         put_back = leader.replace('data-exporter', script or '')
-        self.addCleanup(put_back)
-        if script is None:
-          (leader.path / 'bin/data-exporter').unlink()
-        output = leader.run('exporter', status=1)
-        self.assertIn(said, output)
-        self.assertLess(len(output), 1 << 20)
-        self.checker.check_visible(leader.title, 'promise-export')
-        self.assertEqual(held, leader.state()['generation'])
-        put_back()
+        try:
+          if script is None:
+            (leader.path / 'bin/data-exporter').unlink()
+          output = leader.run('exporter', status=1)
+          self.assertIn(said, output)
+          self.assertLess(len(output), 1 << 20)
+          self.checker.check_visible(leader.title, 'promise-export')
+          self.assertEqual(held, leader.state()['generation'])
+        finally:
+          put_back()
     self.checker.export()
     self.checker.check()
 
