@@ -85,7 +85,7 @@ class TestRun(TestCase):
 
   def test_huge_output_does_not_fill_the_log(self):
     with self.assertLogs('resilient.process') as logs:
-      result = run(['seq', '100000'], 60)
+      result = process.run(['seq', '100000'], 60)
     self.assertLess(len('\n'.join(logs.output)), 512 << 10)
     self.assertIn('from here on is not logged', logs.output[-1])
     self.assertTrue(result.output.endswith('100000\n'))
