@@ -9,6 +9,8 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _OUTPUT_LIMIT = 64 << 10
+# What one run may write into the log; its end is kept, whatever its length.
+_LOG_LIMIT = 256 << 10
 _GRACE = 10
 
 log = logging.getLogger('resilient.process')
@@ -50,12 +52,18 @@ class _Output(threading.Thread):
     self.start()
 
   def run(self):
+    logged = 0
     with self.stream:
       # A line may have no end.
       while line := self.stream.readline(_OUTPUT_LIMIT):
         self.tail = (self.tail + line)[-_OUTPUT_LIMIT:]
-        log.info('%s: %s', self.program,
-                 line.decode('utf-8', 'replace').rstrip()[:1000])
+        if logged > _LOG_LIMIT:
+          continue
+        text = line.decode('utf-8', 'replace').rstrip()[:1000]
+        # With the length of what stands before each line.
+        logged += len(text) + 80
+        log.info('%s: %s', self.program, text if logged <= _LOG_LIMIT else (
+          'what it prints from here on is not logged'))
 
 
 def kill_group(process):

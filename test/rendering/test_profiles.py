@@ -15,7 +15,8 @@ import threading
 import unittest
 import urllib.parse
 
-from slapos.util import loads
+import slapos.slap
+from slapos.util import dumps, loads
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _BIN = pathlib.Path(sys.executable).parent
@@ -84,7 +85,7 @@ _KEYS = {'ssh-public-key', 'resilient-ssh-url', 'ip', 'notification-url'}
 
 
 class Master:
-  """Hears what a partition publishes."""
+  """Hears what a partition publishes, and tells how it was requested."""
 
   def __init__(self):
     self.published = []
@@ -101,6 +102,14 @@ class Master:
           urllib.parse.parse_qs(body)['connection_xml'][0].encode()))
         self.send_response(200)
         self.end_headers()
+
+      def do_GET(self):
+        """Tell of the partition, which was requested with plain values."""
+        partition = slapos.slap.ComputerPartition('computer', 'partition')
+        partition._parameter_dict = {}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(dumps(partition))
 
       def log_message(self, *_):
         """Say nothing."""

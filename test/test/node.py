@@ -1,4 +1,5 @@
 """The words of the stories: a node of a tree, and what can happen to it."""
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ import urllib.error
 import urllib.request
 
 import psutil
+
+from . import clock
 
 # Every wait ends; on a machine that is slow all waits can be made longer.
 _FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
@@ -70,14 +73,36 @@ def fetch(url, method='GET', body=None, fingerprint=None):
       return error.code, error.read().decode()
 
 
-def slapos(slap, command, log):
+def slapos(slap, command, log, ahead=0):
   """Run ``slapos node <command>`` on StandaloneSlapOS `slap`, with its output
-  to file `log`; return its exit status."""
+  to file `log`; return its exit status.  ahead: as in clock.moved."""
   with open(log, 'wb') as output:
     return subprocess.run(
       ['slapos', 'node', command, '--cfg', slap._slapos_config],
-      stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-      timeout=_DEADLINE * _FACTOR).returncode
+      env=clock.moved(ahead), stdin=subprocess.DEVNULL, stdout=output,
+      stderr=subprocess.STDOUT, timeout=_DEADLINE * _FACTOR).returncode
+
+
+@contextlib.contextmanager
+def configured(node, **options):
+  """While inside, `node` is told other `options`, by the names of its
+  configuration with "_" for "-".  Its services see it by themselves."""
+  path = node.path / 'etc/resilient.json'
+
+  def write(text):
+    # As another file: it may be read at this moment.
+    temporary = path.with_name('resilient.json.test')
+    temporary.write_text(text)
+    temporary.chmod(0o600)
+    os.replace(temporary, path)
+
+  before = path.read_text()
+  write(json.dumps(dict(json.loads(before), **{
+    name.replace('_', '-'): value for name, value in options.items()})))
+  try:
+    yield
+  finally:
+    write(before)
 
 
 class Node:
@@ -94,13 +119,15 @@ class Node:
   def __repr__(self):
     return '%s (%s)' % (self.title, self.partition)
 
-  def run(self, command, *arguments, status=0):
+  def run(self, command, *arguments, status=0, ahead=0):
     """Run bin/`command`; return what it printed.
 
+    ahead: how wrong its clock is, as in clock.moved.
     Raises AssertionError if it ends with another exit status.
     """
     result = subprocess.run(
       [self.path / 'bin' / command, *arguments], stdin=subprocess.DEVNULL,
+      env=clock.moved(ahead),
       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
       timeout=300 * _FACTOR)
     if result.returncode != status:
@@ -116,7 +143,7 @@ class Node:
 
     def write(content):
       # As another file, for the old one may be running.
-      path.unlink()
+      path.unlink(missing_ok=True)
       path.write_bytes(content)
       path.chmod(mode)
 
@@ -174,6 +201,20 @@ class Node:
         if process['statename'] in _ENDED:
           supervisor.startProcess(
             '%s:%s' % (process['group'], process['name']))
+
+  def end(self, service, number):
+    """Send a signal that ends a service, even one that is stopped, and wait
+    until it has ended."""
+    pid = self.pid(service)
+    os.kill(pid, number)
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: self.pid(service) != pid, 60,
+               'end of %s of %r' % (service, self))
+
+  def stop_hard(self, service):
+    """Kill a service, if it runs."""
+    if self.pid(service):
+      self.kill(service)
 
   def kill(self, service, number=signal.SIGKILL):
     """Send a signal to a service."""

@@ -48,10 +48,10 @@ class Tree:
         self._database, self.instance_root, self.name, self.number,
         self.published))
 
-  def check_promises(self):
+  def check_promises(self, ahead=0):
     """Look at every promise now; return {(title, promise): what it says} of
-    those that are red."""
-    slapos(self._slap, 'promise', os.devnull)
+    those that are red.  ahead: how wrong their clock is (clock.moved)."""
+    slapos(self._slap, 'promise', os.devnull, ahead)
     titles = {node.partition: node.title for node in self.nodes().values()}
     return {(titles[partition], promise): text
             for partition, promise, text in convergence.red_promises(
@@ -96,10 +96,11 @@ class Tree:
 
   # Backups
 
-  def export(self):
-    """Run bin/exporter of the leader; return the label of the generation."""
+  def export(self, ahead=0):
+    """Run bin/exporter of the leader; return the label of the generation.
+    ahead: how wrong its clock is (clock.moved)."""
     leader = self.leader
-    leader.run('exporter')
+    leader.run('exporter', ahead=ahead)
     return _label(leader.state()['generation'])
 
   def archived(self, pbs):

@@ -83,6 +83,13 @@ class TestRun(TestCase):
         result = process.run(['sh', '-c', text], 60)
         self.assertLessEqual(len(result.output), 1 << 16)
 
+  def test_huge_output_does_not_fill_the_log(self):
+    with self.assertLogs('resilient.process') as logs:
+      result = process.run(['seq', '100000'], 60)
+    self.assertLess(len('\n'.join(logs.output)), 512 << 10)
+    self.assertIn('from here on is not logged', logs.output[-1])
+    self.assertTrue(result.output.endswith('100000\n'))
+
   def test_one_endless_line_does_not_fill_the_memory(self):
     program = '''
 import resource
