@@ -36,7 +36,10 @@ def table(schema):
   rule = '  '.join('=' * width for width in _WIDTHS)
   lines = [rule, _row(('Parameter', 'Default', 'Meaning')), rule]
   for name, item in schema['properties'].items():
-    default = '``%s``' % item['default'] if 'default' in item else ''
+    default = item.get('default', '')
+    if isinstance(default, bool):
+      default = str(default).lower()
+    default = default and '``%s``' % default
     cells = [cell.replace(_SPACE, ' ') for cell in textwrap.wrap(
       _meaning(item), _WIDTHS[2], break_long_words=False,
       break_on_hyphens=False, fix_sentence_endings=True)]

@@ -40,8 +40,7 @@ def harden(app, largest_body):
   """
   app.config['MAX_CONTENT_LENGTH'] = largest_body
   app.after_request(_add_headers)
-  # Else it redirects, and so tells which pages there are.
-  app.url_map.strict_slashes = app.url_map.merge_slashes = False
+  app.url_map.merge_slashes = False
 
 
 class Strangers:
@@ -87,6 +86,14 @@ class Door:
       return self._strangers.refusal() or (
         'this hint is refused: %s\n' % error, 403)
     return '', 204
+
+  def ignore_former(self):
+    """Answer a hint of the former stack, which has no signature.  It changes
+    nothing; but a refusal would keep its sender from telling others."""
+    self._warn(
+      'a hint of the former stack from %s changes nothing: what is due is found'
+      ' by the timer', flask.request.remote_addr)
+    return self._strangers.refusal() or ('', 204)
 
   def sign(self, response):
     """Return `response`, signed for who asked."""

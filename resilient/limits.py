@@ -28,7 +28,8 @@ class Rate:
   each, everybody: (requests a second, requests at once).
   """
 
-  def __init__(self, each=(10, 40), everybody=(50, 200), clock=time.monotonic):
+  def __init__(
+      self, each=(20, 100), everybody=(100, 400), clock=time.monotonic):
     self._each, self._everybody, self._clock = each, everybody, clock
     self._buckets = _Recent()
     self._common = (everybody[1], clock())

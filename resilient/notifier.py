@@ -73,11 +73,13 @@ def application(current):
   def root():  # pylint: disable=unused-variable
     return '', 204
 
-  # With a number: how the former stack notifies, unsigned, and so in vain.
   @app.post('/notify')
-  @app.post('/notify/<int:number>')
-  def notify(number=None):  # pylint: disable=unused-variable
+  def notify():  # pylint: disable=unused-variable
     return door.hint(look)
+
+  @app.post('/notify/<int:number>')
+  def notify_formerly(number):  # pylint: disable=unused-variable
+    return door.ignore_former()
 
   @app.get('/get/<token>/')
   @app.get('/get/<token>/<name>')

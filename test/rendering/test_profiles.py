@@ -248,7 +248,8 @@ output = ${directory:bin}/import-script
 <= publish-connection-parameter
 ''' % self.stack('pbsready-import'), namebase='theia')
     self.assertEqual(
-      _KEYS | {'takeover-url', 'takeover-password', 'url'}, set(published))
+      _KEYS | {'takeover-url', 'takeover-password', 'takeover-fingerprint',
+               'url'}, set(published))
     # Both run, the second with what the first let pass.
     self.assertEqual('/bin/true', os.readlink(
       self.configuration()['post-notification-run']))

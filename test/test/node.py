@@ -1,22 +1,18 @@
 """The words of the stories: a node of a tree, and what can happen to it."""
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
-import re
 import signal
-import ssl
 import stat
 import subprocess
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 
 import psutil
 
-from . import clock
+from . import clock, https
 
 # Every wait ends; on a machine that is slow all waits can be made longer.
 _FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
@@ -40,20 +36,6 @@ def wait_until(condition, seconds, what, diagnosis=lambda: ''):
     time.sleep(0.05)
 
 
-def _trusting(url, fingerprint):
-  """Return an SSL context that trusts the certificate of `url`, and no other.
-
-  Raises AssertionError if it has not the SHA-256 `fingerprint`.
-  """
-  where = urllib.parse.urlsplit(url)
-  certificate = ssl.get_server_certificate((where.hostname, where.port))
-  digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
-  found = ':'.join(re.findall('..', digest.upper()))
-  assert fingerprint in (None, found), '%s has certificate %s, not %s' % (
-    url, found, fingerprint)
-  return ssl.create_default_context(cadata=certificate)
-
-
 def fetch(url, method='GET', body=None, fingerprint=None):
   """Return (status, text) of what `url` answers.
 
@@ -64,7 +46,7 @@ def fetch(url, method='GET', body=None, fingerprint=None):
   handlers = [urllib.request.ProxyHandler({})]
   if url.startswith('https:'):
     handlers.append(urllib.request.HTTPSHandler(
-      context=_trusting(url, fingerprint)))
+      context=https.trusting(url, fingerprint)))
   opener = urllib.request.build_opener(*handlers)
   try:
     with opener.open(request, timeout=30) as answer:

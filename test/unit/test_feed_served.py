@@ -8,6 +8,8 @@ import urllib.request
 
 import feedparser
 
+from resilient import authentication
+
 from .former import served
 from .support import TestCase
 
@@ -25,7 +27,8 @@ class TestServed(TestCase):
       for kind in ('pull', 'push')]})
     self.store = self.pbs.configuration.store
     context = served(self.pbs)
-    self.url = context.__enter__() + '/get/'
+    self.url = '%s/get/%s/' % (context.__enter__(), authentication.token(
+      self.pbs.options['secret-file'], authentication.FEEDS))
     self.addCleanup(context.__exit__, None, None, None)
     self.record('pull-data', 1e9)
     self.record('push-data', 1e9 + 60, False, 'no <space>')
