@@ -84,12 +84,11 @@ class Repository:
     return max(self._times(_MIRROR), default=0)
 
   def _run(self, arguments, deadline=None, accepted=_NO_ERROR, held=None,
-           now=None):
+           now=None, launcher=()):
     clock = () if now is None else ('--current-time', str(now))
-    program = self._configuration.rdiff_backup
     return run(
-      [*_launcher(program), program, '--api-version', '201', *clock,
-       *arguments], deadline or self._configuration.transfer_deadline,
+      [*launcher, self._configuration.rdiff_backup, '--api-version', '201',
+       *clock, *arguments], deadline or self._configuration.transfer_deadline,
       accepted, lock=held)
 
   def backup(self, remote, now, held=None):
@@ -125,7 +124,8 @@ class Repository:
     with _selection(os.path.dirname(target), target, paths) as (
         options, selection):
       self._run([*options, 'restore', '--at', str(when), *selection,
-                 self.path, target], deadline)
+                 self.path, target], deadline,
+                launcher=_launcher(self._configuration.rdiff_backup))
 
   def fetch(self, remote, paths):
     """Make this new repository the `paths`, a list of bytes, of what is behind
