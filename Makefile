@@ -3,11 +3,12 @@
 # that a target runs: make demo ARGS=--help
 WORK ?= .node
 ARGS ?=
+HOURS ?= 2
 
 export PATH := $(abspath $(WORK))/venv/bin:$(PATH)
 PYTHON := $(abspath $(WORK))/venv/bin/python
 DEMO = $(PYTHON) -m demo $(1) --work $(abspath $(WORK)) $(ARGS)
-ON_A_NODE := env demo status takeover stop clean check test bench
+ON_A_NODE := env demo status takeover stop clean check test soak bench
 
 .DEFAULT_GOAL := help
 .PHONY: help hash tables $(ON_A_NODE)
@@ -47,6 +48,10 @@ check: env ## the fast tests, in seconds
 
 test: env ## all tests
 	@$(PYTHON) test/run all $(ARGS)
+
+soak: env ## random faults for HOURS=2 hours, and nothing may be lost
+	@RESILIENT_SOAK_SECONDS=$$(( $(HOURS) * 3600 )) $(PYTHON) test/run all \
+	  --tier slapos --only fault_mix $(ARGS)
 
 bench: env ## measure one backup cycle
 	@$(PYTHON) -m bench --work $(abspath $(WORK)) $(ARGS)

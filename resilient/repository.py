@@ -76,10 +76,10 @@ class Repository:
   def _run(self, arguments, deadline=None, accepted=_NO_ERROR, held=None,
            now=None):
     clock = () if now is None else ('--current-time', str(now))
-    program = self._configuration.rdiff_backup
     return run(
-      [*launch_rdiff_backup.command(program), '--api-version', '201', *clock,
-       *arguments], deadline or self._configuration.transfer_deadline,
+      [*launch_rdiff_backup.command(self._configuration.rdiff_backup),
+       '--api-version', '201', *clock, *arguments],
+      deadline or self._configuration.transfer_deadline,
       accepted, lock=held)
 
   def backup(self, remote, now, held=None):

@@ -55,7 +55,7 @@ class FailureTest(ResilientTestCase):
       if not list(archive.glob('rdiff-backup.tmp.*')):
         return False
       found = [process for process in pbs.processes()
-               if 'rdiff-backup' in ' '.join(process.cmdline()[:2])]
+               if 'rdiff-backup' in ' '.join(process.cmdline()[:3])]
       for process in found:
         process.kill()
       return found
