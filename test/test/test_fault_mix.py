@@ -63,7 +63,7 @@ class MixTest(FaultCase):
       for process in psutil.Process(
           pbs.pid('equeue')).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-          if any(name in ' '.join(process.cmdline()[:2])
+          if any(name in ' '.join(process.cmdline()[:3])
                  for name in _TRANSFERS):
             process.kill()
             killed += 1

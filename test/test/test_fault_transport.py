@@ -18,7 +18,7 @@ class TransportTest(FaultCase):
     """Kill `program` of the queue of `pbs` or of what it started."""
     queue = psutil.Process(pbs.pid('equeue'))
     victims = [process for process in queue.children(recursive=True)
-               if program in ' '.join(process.cmdline()[:2])]
+               if program in ' '.join(process.cmdline()[:3])]
     self.assertTrue(victims, '%s does not run' % program)
     victims[0].send_signal(signal.SIGKILL)
 
