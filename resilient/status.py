@@ -7,10 +7,11 @@ import os
 import time
 import typing
 
-from . import clone, exporter, manifest
+from . import clone, exporter, leadership, manifest
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
+from .takeover_journal import unfinished
 
 
 class Problem(typing.NamedTuple):
@@ -74,7 +75,12 @@ def _leader(configuration, now):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
-  return {'generation': generation, 'exporting': exporting}, problems
+  why = leadership.replaced(configuration)
+  if why:
+    problems.append(Problem('leadership', why))
+  problems += _failed_run(configuration, leadership.TASK)
+  return {'generation': generation, 'exporting': exporting, 'leadership': {
+    'epoch': leadership.own_epoch(configuration), 'replaced': why}}, problems
 
 
 def _clone(configuration, now):
@@ -82,7 +88,15 @@ def _clone(configuration, now):
   imported = from_json(state['imported'])
   problems = _failed_run(configuration, clone.TASK)
   problems += _late(configuration, 'the clone', imported, now)
+  begun = unfinished(configuration)
+  if begun:
+    problems.append(Problem('takeover', begun))
   return dict(state, generation=imported), problems
+
+
+def _frozen(configuration, _):
+  return {'generation': from_json(
+    read_json(configuration.state('sealed.json')))}, []
 
 
 def _source(configuration, peer, now):
@@ -129,7 +143,8 @@ def _plain(value):
 
 
 def _evaluate(configuration, now):
-  roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs}
+  roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs,
+           'frozen': _frozen}
   return roles[configuration.role](configuration, now)
 
 
