@@ -26,6 +26,17 @@ def lag(held, newer):
     count, '' if count == 1 else 's', seconds)
 
 
+def nothing_loaded(configuration):
+  """Return why a clone whose service holds no backup cannot lead."""
+  newest = clone.newest(configuration)
+  if not newest:
+    return NO_BACKUP
+  last = configuration.store.last_run(clone.TASK)
+  return '%s Generation %s is here, verified, but was never loaded%s' % (
+    NO_BACKUP, newest.label,
+    ': ' + last.message if last and not last.success else '.')
+
+
 def _known_here(configuration):
   """Yield (Generation, where it is) of what has not been loaded."""
   for found, where in ((clone.verified(configuration)[0], (

@@ -12,6 +12,7 @@ from .durable import read_json, remove, write_json
 from .generation import from_json
 from .master import Master, MasterError
 from .process import Failed, run
+from .takeover_journal import Journal
 
 log = logging.getLogger('resilient.leadership')
 TASK = 'leadership'
@@ -37,6 +38,12 @@ def replaced(configuration):
   return 'this leader has been replaced: ' + record['why']
 
 
+def has_taken_over(configuration):
+  """Whether the clone of `configuration` has become the leader at the master.
+  """
+  return 'renamed' in Journal(configuration).record.get('done', ())
+
+
 def _by_master(configuration, master):
   """Return (epoch, why) if the master says that another one leads.  Raises
   MasterError."""
@@ -55,7 +62,8 @@ def _by_pbs(configuration):
   # Not with the module: each gate imports it, and must start fast.
   from . import peer_status
   own = own_epoch(configuration)
-  for url, status in peer_status.ask_all(configuration.notify).items():
+  urls = getattr(configuration, 'notify', ())
+  for url, status in peer_status.ask_all(urls).items():
     epoch = peer_status.epoch(status, configuration.name)
     if epoch > own:
       return epoch, 'the PBS at %s has backups of epoch %d, and this is %d' % (

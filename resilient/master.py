@@ -48,8 +48,10 @@ def _ask(function, *arguments, **keywords):
   except (slapos.slap.ServerError, slapos.slap.ResourceNotReady,
           slapos.slap.ConnectionError, requests.RequestException, OSError
           ) as error:
+    # One line of it: what it says may go over many.
     raise MasterError('the SlapOS master did not do what it was asked: %s: %s'
-                      % (type(error).__name__, error)) from error
+                      % (type(error).__name__, ' '.join(str(error).split()))
+                      ) from error
 
 
 class Master:

@@ -91,6 +91,9 @@ def _clone(configuration, now):
   begun = unfinished(configuration)
   if begun:
     problems.append(Problem('takeover', begun))
+  why = leadership.replaced(configuration)
+  if why:
+    problems.append(Problem('takeover', why))
   return dict(state, generation=imported), problems
 
 

@@ -9,7 +9,6 @@ import time
 
 from . import comeback, doubts, notify, succession
 from .clone import imported
-from .doubts import NO_BACKUP
 from .durable import lock, LockTimeout, read_json, remove, write_json
 from .generation import from_json
 from .master import Master, MasterError
@@ -92,7 +91,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
         configuration.lock_deadline if force else _SHORT_IMPORT)):
       held, _ = imported(configuration)
       if held is None:
-        raise TakeoverRefused(NO_BACKUP)
+        raise TakeoverRefused(doubts.nothing_loaded(configuration))
       head = None
       if '/' in held.leader:
         head = succession.head(master, held.leader, leader_name(configuration))

@@ -4,7 +4,7 @@ import json
 import pathlib
 import threading
 
-from resilient import exporter, leadership, takeover
+from resilient import exporter, importer, leadership, takeover
 from resilient.durable import read_json, write_json
 from resilient.status import problems
 
@@ -139,6 +139,20 @@ class TestLeadership(FamilyCase):
     self.proxy.restore(saved)
     self.assertEqual(self.run_task(), [])
     self.assertEqual(self.hooks(), ['f', 'p'])
+
+  def test_a_winner_that_is_replaced_before_the_node_came_stops_too(self):
+    self.clone.configure(fencer=self.clone.program('fencer', 'touch "%s"\n' % (
+      self.clone.at('srv/fenced'))))
+    configuration = self.clone.configuration
+    takeover.takeover(configuration)
+    self.assertTrue(importer.task(configuration))
+    self.assertEqual([item for item in problems(configuration)
+                      if item.topic == 'takeover'], [])
+    takeover.takeover(self.other.configuration, force=True)
+    self.assertTrue(importer.task(configuration))
+    self.assertIn('slappart3', ' '.join(
+      item.text for item in problems(configuration)))
+    self.assertTrue(pathlib.Path(self.clone.at('srv/fenced')).exists())
 
   def test_a_new_leader_is_not_replaced_by_what_it_replaced(self):
     self.serve_pbs(3)

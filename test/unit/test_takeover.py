@@ -2,12 +2,12 @@
 import pathlib
 
 from resilient import clone, exporter, importer, takeover
-from resilient.durable import read_json
+from resilient.durable import read_json, write_json
 from resilient.master import Master, MasterError
 from resilient.takeover_journal import unfinished
 
 from .proxy import FamilyCase
-from .support import sealed
+from .support import generation, sealed
 
 
 class TakeoverCase(FamilyCase):
@@ -52,6 +52,14 @@ class TestTakeover(TakeoverCase):
     for force in (False, True):
       self.assertRefused('No backup downloaded yet', forcible=False,
                          force=force)
+
+  def test_what_was_never_loaded_is_refused_with_the_reason(self):
+    configuration = self.clone.configuration
+    write_json(configuration.state('verified.json'), {
+      'generation': generation(9).to_json(), 'at': 1e9})
+    configuration.store.record('import', 1e9, 1.0, False, '1.9', 'disk full')
+    self.assertRefused('1.9 is here, verified, but was never loaded: disk full',
+                       force=True, forcible=False)
 
   def test_the_clone_leads_and_the_old_leader_is_frozen(self):
     self.load()
