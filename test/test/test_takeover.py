@@ -2,6 +2,7 @@
 and the old leader is brought back."""
 import pathlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -26,7 +27,7 @@ def look(event, arguments):
       os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(look)
 from resilient.command import main
-main(['takeover', '--configuration', sys.argv[1]])
+main(['takeover', '--configuration', sys.argv[-1]])
 '''
 
 
@@ -97,8 +98,14 @@ class TakeoverTest(ResilientTestCase):
     another clone is told to wait."""
     tree = self.tree
     python = self.programs(self.winner) / 'resilient-python'
-    subprocess.run([python, '-c', _KILLED, self.winner.path
-                    / 'etc/resilient.json'], timeout=120)
+    with tempfile.NamedTemporaryFile('w', suffix='.py') as script:
+      script.write(_KILLED)
+      script.flush()
+      killed = subprocess.run(
+        [python, script.name, self.winner.path / 'etc/resilient.json'],
+        timeout=120, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True)
+    self.assertEqual(-signal.SIGKILL, killed.returncode, killed.stdout)
     roles = tree.roles()
     self.assertNotIn('data0', roles)
     self.assertEqual(self.winner.partition, roles['data1'])
