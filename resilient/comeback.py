@@ -31,7 +31,7 @@ def look(configuration, master, own):
   last = sealed(configuration)
   replaced = read_json(configuration.state('replaced.json'), {})
   epochs = [leadership.own_epoch(configuration), replaced.get('epoch', 0)]
-  if not succession.is_claimed(own):
+  if not succession.is_claimed(own, name + '0'):
     return Found(
       None, max(epochs), last.label if last else '',
       'Who leads now is not known here, so neither is what it holds.')

@@ -16,6 +16,8 @@ from .takeover_journal import Journal
 
 log = logging.getLogger('resilient.leadership')
 TASK = 'leadership'
+# Seconds for an old leader that was told.
+_PATIENCE = 5
 
 
 def own_epoch(configuration):
@@ -38,10 +40,33 @@ def replaced(configuration):
   return 'this leader has been replaced: ' + record['why']
 
 
+def tell(url, generation):
+  """Have the leader that takes hints at `url` look whether it was replaced.
+  Return whether it says, within seconds, that it has stopped."""
+  from . import notify, peer_status
+  try:
+    notify.post(url, generation, timeout=3)
+  except (OSError, ValueError) as error:
+    log.info('the old leader at %s was not told: %s', url, error)
+    return False
+  end = time.monotonic() + _PATIENCE
+  while time.monotonic() < end:
+    status = peer_status.ask(url, timeout=3) or {}
+    if (status.get('leadership') or {}).get('stopped'):
+      return True
+    time.sleep(0.1)
+  return False
+
+
 def has_taken_over(configuration):
   """Whether the clone of `configuration` has become the leader at the master.
   """
   return 'renamed' in Journal(configuration).record.get('done', ())
+
+
+def stopped(configuration):
+  """Whether this leader was replaced, and its service refuses writes."""
+  return bool(replaced(configuration) and _record(configuration)['fenced'])
 
 
 def _by_master(configuration, master):

@@ -5,6 +5,8 @@ change: ``COMP-1/slappart3``.
 """
 import typing
 
+# A published value: the address of who is about to take over.
+MARK = 'takeover-mark'
 # Seconds for each question.
 _TIMEOUT = 30
 # The master allocates nothing on a computer that does not exist.
@@ -94,6 +96,12 @@ class Master:
     # Asked first: it is what says that the instance is not ready.
     partition_id = _ask(instance.getId)
     return '%s/%s' % (instance.slap_computer_id, partition_id)
+
+  def mark(self, address, published, own):
+    """Let the instance at `address` publish `own` as its MARK, beside what it
+    has `published`."""
+    _ask(self._partition(address).setConnectionDict,
+         {**published, MARK: own})
 
   def rename(self, address, title):
     """Give the instance at `address` another title."""

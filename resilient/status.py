@@ -80,7 +80,8 @@ def _leader(configuration, now):
     problems.append(Problem('leadership', why))
   problems += _failed_run(configuration, leadership.TASK)
   return {'generation': generation, 'exporting': exporting, 'leadership': {
-    'epoch': leadership.own_epoch(configuration), 'replaced': why}}, problems
+    'epoch': leadership.own_epoch(configuration), 'replaced': why,
+    'stopped': leadership.stopped(configuration)}}, problems
 
 
 def _clone(configuration, now):

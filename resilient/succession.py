@@ -2,27 +2,30 @@
 
 An instance that was replaced has the facts of it as its parameters: a *claim*.
 So claims form a chain from each old leader to the present one, which can be
-followed without changing anything.
-
-The claim of two clones at once is decided by two things at the master that all
-can read and write: the claim, and the title of the old leader.  A claim names
-the title under which it was made.  Who changes that title closes the claim:
-from then on nobody can write it, for it is written by title, and everybody
-reads the same one.  See "Takeover" in docs/design.rst.
+followed without changing anything.  Only who won writes a claim; between clones
+that try at once, two marks at the old leader decide, its title and a published
+value, both written by its address.  See "At the SlapOS master" in
+docs/design.rst.
 """
 import logging
+import random
+import time
 import typing
 
-from .master import NoInstance
+from .master import MARK, MasterError, NoInstance
 
 log = logging.getLogger('resilient.succession')
 
 # What makes a claim; the values are texts.
 SUCCESSOR = 'successor'
-CLAIMED_AS = 'claimed-as'
 FROZEN = 'frozen'
+# How the title of what was replaced begins.
+BROKEN = 'broken-'
 _LONGEST_CHAIN = 1000
-_LONGEST_ELECTION = 50
+_LONGEST_ELECTION = 20
+# Seconds that one who did not win leaves to the others, at random: those who
+# wait do not all try again at once.
+_WAIT = (2, 5)
 
 
 class Lost(Exception):
@@ -42,12 +45,11 @@ class Head(typing.NamedTuple):
   claim: dict | None
 
 
-def is_claimed(instance):
-  """Whether somebody claimed to replace `instance`, and it is closed: the title
-  under which it was claimed has changed."""
-  parameters = instance.parameters
-  return bool(parameters.get(SUCCESSOR)) and (
-    parameters.get(CLAIMED_AS) != instance.title)
+def is_claimed(instance, leader_name):
+  """Whether `instance` was replaced, and says by whom."""
+  return bool(instance.parameters.get(SUCCESSOR)) and (
+    # Else it leads again, and the root did not yet write what a leader gets.
+    instance.title != leader_name)
 
 
 def head(master, address, leader_name):
@@ -58,8 +60,8 @@ def head(master, address, leader_name):
   epoch, claim, seen = 0, None, set()
   while True:
     instance = master.look(address)
-    if (instance.title == leader_name or not is_claimed(instance)
-        or address in seen or len(seen) > _LONGEST_CHAIN):
+    if (not is_claimed(instance, leader_name) or address in seen
+        or len(seen) > _LONGEST_CHAIN):
       return Head(address, instance, epoch, claim)
     seen.add(address)
     claim = instance.parameters
@@ -80,46 +82,48 @@ def describe(claim):
 
 
 def replace(master, address, facts, leader_name, broken):
-  """Have the instance at `address` frozen and renamed, on behalf of the
+  """Have the instance at `address` renamed and frozen, on behalf of the
   instance at ``facts[SUCCESSOR]``.  May be repeated after any interruption.
 
   facts: parameters of the frozen instance.
-  broken: its new title.
+  broken: its new title, which no other candidate uses.
 
   Raises Lost if another instance replaces it, and MasterError.
   """
-  for turn in range(_LONGEST_ELECTION):
+  own = facts[SUCCESSOR]
+  for number in range(2, _LONGEST_ELECTION):
     instance = master.look(address)
-    title, found = instance.title, instance.parameters
-    mine = found.get(SUCCESSOR) == facts[SUCCESSOR]
-    # A leader's title is never that of a closed claim: it leads again.
-    if title != leader_name and is_claimed(instance):
-      if not mine:
-        raise Lost(describe(found))
+    if is_claimed(instance, leader_name):
+      if instance.parameters[SUCCESSOR] != own:
+        raise Lost(describe(instance.parameters))
       return
-    if mine and found.get(CLAIMED_AS) == title and instance.type == FROZEN:
-      # Closes the claim.  In a further round, its title is taken already.
-      master.rename(address, broken if title != broken else '%s-%d' % (
-        broken, turn + 2))
+    closed = instance.title.startswith(broken)
+    if closed and instance.published.get(MARK) == own:
+      # Won: from the mark to the title, both ours, nobody came between.
+      try:
+        master.request(instance.title, FROZEN, facts, 'stopped')
+      except NoInstance:
+        log.info('%s has changed its title meanwhile', address)
       continue
-    # Not claimed, or by another one that did not close it, or a run of the root
-    # instance wrote its own parameters again.
-    _claim(master, address, title, dict(facts, **{CLAIMED_AS: title}), instance)
-  raise Lost('the claim did not end: the SlapOS master changed it each time')
+    if instance.title.startswith(BROKEN):
+      _wait_for_others(master, address, leader_name)
+      instance = master.look(address)
+      if is_claimed(instance, leader_name):
+        continue
+    master.mark(address, instance.published, own)
+    if master.look(address).title != instance.title:
+      _wait_for_others(master, address, leader_name)
+      continue
+    master.rename(address, broken if not instance.title.startswith(broken)
+                  else '%s-%d' % (broken, number))
+  raise MasterError('the SlapOS master changed the marks of this takeover each'
+                    ' time')
 
 
-def _claim(master, address, title, facts, instance):
-  """Write a claim.  Raises Lost if the title belongs to another by now."""
-  try:
-    written = master.request(title, FROZEN, facts, 'stopped')
-  except NoInstance:
-    log.info('%s has changed its title meanwhile', title)
-    return
-  if written != address:
-    # Another one took over between two steps of ours, and has the title.  What
-    # we wrote there is undone with what a leader is requested with.
-    log.warning('%s is %s by now: restored', title, written)
-    if instance.type != FROZEN:
-      master.request(title, instance.type, instance.parameters, 'started')
-    master.bang('%s leads' % written)
-    raise Lost('%s leads by now' % written)
+def _wait_for_others(master, address, leader_name):
+  """Another candidate is at it: leave it the time to win."""
+  end = time.monotonic() + random.uniform(*_WAIT)
+  while time.monotonic() < end:
+    if is_claimed(master.look(address), leader_name):
+      return
+    time.sleep(0.1)

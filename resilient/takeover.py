@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 
-from . import comeback, doubts, notify, succession
+from . import comeback, doubts, leadership, succession
 from .clone import imported
 from .durable import lock, LockTimeout, read_json, remove, write_json
 from .generation import from_json
@@ -17,6 +17,11 @@ from .takeover_journal import Journal, STEPS, unfinished
 
 log = logging.getLogger('resilient.takeover')
 
+_STOPPED = 'The old leader takes no more writes.'
+_UNFENCED = (
+  'The old leader did not confirm that it stopped: if it runs, it takes writes'
+  ' that are lost, until it reaches the SlapOS master or a PBS, or its node'
+  ' freezes it.')
 # Seconds for an import that has nothing to do, and ends at once.
 _SHORT_IMPORT = 2
 
@@ -60,9 +65,10 @@ def takeover(configuration, force=False, bring_back=False, master=None):
       problem = _steps(configuration, master, journal)
   except LockTimeout as error:
     raise TakeoverRefused('a takeover is running here: %s' % error) from error
-  return '%s is now %s, with generation %s of the data and epoch %d.' % (
+  return '%s is now %s, with generation %s of the data and epoch %d. %s' % (
     journal.record['title'], leader, journal.record['label'],
-    journal.record['epoch']), problem
+    journal.record['epoch'],
+    _STOPPED if journal.record.get('told') else _UNFENCED), problem
 
 
 def _begin(configuration, master, own, journal, force, bring_back):
@@ -72,7 +78,10 @@ def _begin(configuration, master, own, journal, force, bring_back):
   common = {
     'done': [], 'title': own.title, 'at': now,
     'leadership': read_json(configuration.state('leadership.json')),
-    'broken': time.strftime('broken-%Y%m%d-%H%M%S', time.gmtime(now))}
+    # No other candidate uses this one.
+    'broken': succession.BROKEN + '%s-%s' % (
+      time.strftime('%Y%m%d-%H%M%S', time.gmtime(now)),
+      configuration.partition_id)}
   if configuration.role == 'frozen':
     found = comeback.look(configuration, master, own)
     if not bring_back:
@@ -148,10 +157,9 @@ def _replace(configuration, master, journal):
   leader = leader_name(configuration)
   facts = journal.facts(configuration)
   if journal.record['old'] is None:
-    # Its address is not known: the claim tells.
+    # Its address is not known: it is told to who stops it.
     journal.write(old=master.request(
-      leader, succession.FROZEN, dict(facts, **{succession.CLAIMED_AS: leader}),
-      'stopped'))
+      leader, succession.FROZEN, {'namebase': configuration.name}, 'stopped'))
   old = journal.record['old']
   try:
     if old != configuration.address:
@@ -202,13 +210,12 @@ def _bang(configuration, master, journal):
   record = journal.record
   master.bang('%s takes over as %s' % (
     record['title'], leader_name(configuration)))
-  generation = from_json(record['generation'])
-  if generation:
-    # Let the old leader look now, if it can be reached; it looks anyway.
-    with contextlib.suppress(MasterError, OSError, ValueError, KeyError):
-      notify.post(
-        master.look(record['old']).published['notification-url'],
-        generation, timeout=3)
+  # Let the old leader look now, if it can be reached; it looks anyway.
+  generation, told = from_json(record['generation']), False
+  with contextlib.suppress(MasterError, KeyError):
+    url = master.look(record['old']).published['notification-url']
+    told = bool(generation) and leadership.tell(url, generation)
+  journal.write(told=told)
 
 
 _STEPS = {'fenced': _fence, 'replaced': _replace, 'renamed': _rename,

@@ -4,12 +4,15 @@ import json
 import pathlib
 import threading
 
-from resilient import exporter, importer, leadership, takeover
+from resilient import exporter, importer, leadership, peer_status, takeover
 from resilient.durable import read_json, write_json
+from resilient.master import Master
 from resilient.status import problems
 
-from .proxy import FamilyCase
-from .support import generation
+from .partition import ROOT
+from .proxy import COMPUTER, FamilyCase
+from .support import generation, wait_until
+from .tree import free_port
 
 
 class TestLeadership(FamilyCase):
@@ -89,6 +92,22 @@ class TestLeadership(FamilyCase):
     takeover.takeover(self.clone.configuration)
     self.assertStopped(r'data1 \(COMP-1/slappart2\) took over on')
 
+  def test_the_takeover_tells_it_and_says_that_it_has_stopped(self):
+    port = free_port()
+    self.leader.configure(**{'notifier-port': port, 'check-interval': 3600})
+    partition = Master(self.configuration)._slap.registerComputerPartition(
+      COMPUTER, 'slappart1')
+    url = 'http://[::1]:%d/' % port
+    partition.setConnectionDict({'notification-url': url + 'notify'})
+    for service in ('equeue', 'notifier'):
+      self.start([*self.leader.command(service), '--log',
+                  self.leader.at('var/log/%s.log' % service)], cwd=ROOT)
+    wait_until(lambda: peer_status.ask(url), 'the leader answers', 30)
+    self.assertFalse(peer_status.ask(url)['leadership']['stopped'])
+    said = takeover.takeover(self.clone.configuration)[0]
+    self.assertIn('The old leader takes no more writes.', said)
+    self.assertEqual(self.hooks(), ['f'])
+
   def test_cut_from_the_master_it_learns_it_from_a_pbs(self):
     self.proxy.stop()
     self.serve_pbs(4)
@@ -134,7 +153,7 @@ class TestLeadership(FamilyCase):
     # The claim was made, and the root wrote its own parameters over it.
     saved = self.proxy.save()
     self.proxy.request('data0', 'frozen', {
-      'successor': 'COMP-1/slappart2', 'claimed-as': 'data0'})
+      'successor': 'COMP-1/slappart2'})
     self.assertEqual(len(self.run_task()), 1)
     self.proxy.restore(saved)
     self.assertEqual(self.run_task(), [])
