@@ -98,8 +98,9 @@ class TestNumberOfClones(MasterTestCase):
     old, winner = (self.instances()[title].partition
                    for title in ('data0', 'data1'))
     master = self.master()
-    master.rename(*master.freeze('data0'), 'broken-1')
-    master.rename('local', winner, 'data0')
+    old = master.request('data0', 'frozen', {}, 'stopped')
+    master.rename(old, 'broken-1')
+    master.rename('local/' + winner, 'data0')
     self.converge()
     self.assertStopped({*self._SECOND, 'broken-1'}, self._ALL | {'broken-1'})
     now = self.instances()

@@ -1,0 +1,73 @@
+"""What other partitions of the tree say of themselves: their ``/status``.
+
+It helps to decide, and nothing depends on an answer.
+"""
+import concurrent.futures
+import json
+import logging
+import urllib.parse
+import urllib.request
+
+log = logging.getLogger('resilient.peer_status')
+
+_LARGEST_ANSWER = 4 << 20
+
+
+def ask(url, timeout=5):
+  """Return the status of the partition that serves `url`, any of its URLs, or
+  None if it gives none.
+
+  timeout: seconds for each step of the exchange.
+  """
+  if not url.startswith(('http://', 'https://')):
+    return None
+  # No proxy: the peers are addressed directly, whatever the environment says.
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  try:
+    with opener.open(
+        urllib.parse.urljoin(url, '/status'), timeout=timeout) as answer:
+      status = json.loads(answer.read(_LARGEST_ANSWER))
+  except (OSError, ValueError) as error:
+    log.info('%s does not tell its status: %s', url, error)
+    return None
+  return status if isinstance(status, dict) else None
+
+
+def ask_all(urls, timeout=5):
+  """Return {url: status or None}, all asked at the same time."""
+  urls = list(urls)
+  if not urls:
+    return {}
+  with concurrent.futures.ThreadPoolExecutor(len(urls)) as pool:
+    return dict(zip(urls, pool.map(lambda url: ask(url, timeout), urls)))
+
+
+def epoch(status, name):
+  """Return the largest epoch of service `name` that `status`, of a leader, a
+  clone or a PBS, knows of; 0 for none."""
+  if not isinstance(status, dict):
+    return 0
+  archive = _object(_object(status.get('archives')).get(name))
+  leadership = _object(status.get('leadership'))
+  return max(_epoch(found) for found in (
+    status.get('generation'), archive.get('generation'), archive.get('leader'),
+    leadership))
+
+
+def archived(status, name):
+  """Return the newest generation, as JSON, that a PBS with `status` holds or
+  knows the leader to have; None if it says nothing of it."""
+  archive = _object(_object(_object(status).get('archives')).get(name))
+  found = [item for item in (archive.get('generation'), archive.get('leader'))
+           if _epoch(item)]
+  return max(found, key=lambda item: (item['epoch'], item.get('sequence', 0)),
+             default=None)
+
+
+def _object(value):
+  return value if isinstance(value, dict) else {}
+
+
+def _epoch(value):
+  number = _object(value).get('epoch')
+  return number if isinstance(number, int) else 0
