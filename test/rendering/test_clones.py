@@ -98,8 +98,8 @@ class TestNumberOfClones(MasterTestCase):
     old, winner = (self.instances()[title].partition
                    for title in ('data0', 'data1'))
     master = self.master()
-    old = master.request('data0', 'frozen', {}, 'stopped')
-    master.rename(old, 'broken-1')
+    master.request('data0', 'frozen', {}, 'stopped')
+    master.rename('local/' + old, 'broken-1')
     master.rename('local/' + winner, 'data0')
     self.converge()
     self.assertStopped({*self._SECOND, 'broken-1'}, self._ALL | {'broken-1'})
