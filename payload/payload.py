@@ -4,6 +4,8 @@
 database while it runs, ``import`` puts a dumped one in its place.  The stack
 runs the last two, never two of them at a time, and reads their exit status: 0
 is done; anything else is failed, for the reason in the one line on stderr.
+``promote`` and ``fence`` (``role.py``) let the running service take writes, or
+refuse them, when a takeover comes.
 
 Journal mode
 ============
@@ -202,6 +204,12 @@ def _serve(arguments):
             arguments.log)
 
 
+def _change_role(arguments):
+  from . import role
+  change = role.promote if arguments.command == 'promote' else role.fence
+  change(arguments.database, arguments.url)
+
+
 def _parser():
   parser = argparse.ArgumentParser(prog='resilient-payload')
   commands = parser.add_subparsers(dest='command', required=True)
@@ -223,6 +231,11 @@ def _parser():
     command = add(name, help_text, lambda arguments, run=run: run(
       arguments.database, arguments.dump))
     command.add_argument('--dump', required=True, metavar='DIRECTORY')
+  for name, help_text in (
+      ('promote', 'have the service take writes'),
+      ('fence', 'have the service refuse writes')):
+    add(name, help_text, _change_role).add_argument(
+      '--url', required=True, help='of the service')
   return parser
 
 

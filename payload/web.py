@@ -1,8 +1,9 @@
 """The payload's service: records in one SQLite database, over HTTP.
 
 A leader takes writes; a clone, whose database the importer replaces, shows
-what it holds.  A request opens the database by its name and closes it, so the
-first request after a swap sees the new content, without a restart.
+what it holds.  The role may change while it runs: see ``role.py``.  A request
+opens the database by its name and closes it, so the first request after a swap
+sees the new content, without a restart.
 """
 import contextlib
 import logging
@@ -17,6 +18,7 @@ import waitress
 import werkzeug.exceptions
 import werkzeug.routing
 
+from . import role as roles
 from .payload import APPLICATION_ID, check_owner, connect
 
 log = logging.getLogger('payload.web')
@@ -39,8 +41,7 @@ _PAGE = '''<!DOCTYPE html>
 <head><meta charset="utf-8"><title>Records</title></head>
 <body>
 <h1>Records</h1>
-<p>{{ 'This is the leader: writable.' if role == 'leader' else
-      'This is a clone: read-only, write to the leader.' }}</p>
+<p>{{ about }}.</p>
 <p>{{ state.records }} records, generation {{ state.generation }}.</p>
 <table>
 {% for key, value in records %}<tr><th>{{ key }}</th><td>{{ value }}</td></tr>
@@ -106,12 +107,16 @@ def _key():
   return _text(path[len(_PREFIX):], 'key', _LARGEST_KEY)
 
 
-def application(database, role):
+def application(database, started_as):
   """Return the WSGI application for the database in file `database`.
 
-  role: 'leader' or 'clone'.
+  started_as: 'leader' or 'clone', which may change while it runs.
   """
   app = flask.Flask(__name__)
+
+  def role():
+    return roles.current(database, started_as)
+
   app.url_map.converters['key'] = _AnyKey
 
   @contextlib.contextmanager
@@ -127,6 +132,8 @@ def application(database, role):
   def changing():
     """One write: yields the connection and the new generation."""
     with connect(database) as connection, _writing(connection):
+      # Again, for the fencer waits for the writes that have begun.
+      refuse_writes()
       connection.execute('UPDATE content SET generation = generation + 1')
       yield connection, _generation(connection)
 
@@ -135,19 +142,19 @@ def application(database, role):
 
   def _state(connection):
     count = connection.execute('SELECT count(*) FROM records').fetchone()[0]
-    return {'role': role, 'records': count,
+    return {'role': role(), 'records': count,
             'generation': _generation(connection)}
 
   @app.before_request
   def refuse_writes():  # pylint: disable=unused-variable
-    if role != 'leader' and flask.request.method in ('PUT', 'DELETE'):
-      flask.abort(403, 'this is a clone, read-only, write to the leader')
+    if role() != roles.LEADER and flask.request.method in ('PUT', 'DELETE'):
+      flask.abort(403, roles.REFUSAL[role()])
 
   @app.get('/')
   def page():  # pylint: disable=unused-variable
     with reading() as connection:
       return flask.render_template_string(
-        _PAGE, role=role, state=_state(connection),
+        _PAGE, about=roles.ABOUT[role()], state=_state(connection),
         records=connection.execute(
           'SELECT key, substr(value, 1, 200) FROM records'
           ' ORDER BY changed DESC LIMIT ?', (_LISTED,)).fetchall())
@@ -158,7 +165,7 @@ def application(database, role):
       with reading() as connection:
         return _state(connection)
     except _Unreadable:
-      return {'role': role, 'records': 0, 'generation': None}
+      return {'role': role(), 'records': 0, 'generation': None}
 
   @app.get('/records')
   def list_records():  # pylint: disable=unused-variable

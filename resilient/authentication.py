@@ -20,6 +20,8 @@ from .generation import from_json
 log = logging.getLogger('resilient.authentication')
 
 FEEDS, STATUS = 'feeds', 'status'
+# A header of answers.
+ANSWER_SIGNATURE = 'Resilient-Signature'
 _SHORTEST = 16
 _SENDERS = 64
 _HEADER = re.compile(
@@ -62,12 +64,19 @@ def ensure_secret(path, given):
 
 def is_shared(path):
   """Whether the secret in file `path` is that of a tree."""
-  return read_json(path)['given']
+  return _read(path)['given']
+
+
+def _read(path):
+  record = read_json(path)
+  if record is None:
+    raise FileNotFoundError('%s is missing: deploy the instance' % path)
+  return record
 
 
 def _mac(path, purpose, *parts):
   # A key of its own for each purpose; the parts cannot run into each other.
-  key = hmac.digest(read_json(path)['secret'].encode(), purpose.encode(),
+  key = hmac.digest(_read(path)['secret'].encode(), purpose.encode(),
                     'sha256')
   message = json.dumps(parts).encode()
   return hmac.new(key, message, hashlib.sha256).hexdigest()

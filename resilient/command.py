@@ -32,7 +32,13 @@ def _parser():
   add('notifier', 'take hints and serve feeds')
   request = add('request', 'have the queue run a task now')
   request.add_argument('task')
-  add('takeover', 'make this clone the leader')
+  takeover = add('takeover', 'make this instance the leader')
+  takeover.add_argument(
+    '--force', action='store_true',
+    help='of a clone: although its data is not the newest')
+  takeover.add_argument(
+    '--bring-back', action='store_true',
+    help='of a frozen leader: although its successor took writes')
   page = add('takeover-page', 'serve the page of the takeover')
   page.add_argument('--template', required=True)
   status = add('status', 'say what this partition holds and what is wrong')
@@ -157,6 +163,7 @@ def _dispatch(arguments):
   module = importlib.import_module('.' + _MODULES.get(
     arguments.command, arguments.command.replace('-', '_')), __package__)
   extra = {
+    'takeover': lambda: (arguments.force, arguments.bring_back),
     'takeover-page': lambda: (arguments.template,),
     'adopt': lambda: (arguments.name, arguments.source, arguments.force),
   }.get(arguments.command, tuple)

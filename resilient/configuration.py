@@ -40,9 +40,21 @@ _QUEUE = {
   # Seconds between two looks of a level-triggered task.
   'check-interval': (parameter.seconds, _REQUIRED),
 }
+# What leads, may lead, or did.
+_MEMBER = {
+  'name': (parameter.name, _REQUIRED),
+  'server-url': (parameter.text, _REQUIRED),
+  **dict.fromkeys(('key-file', 'cert-file'), (parameter.optional, '')),
+  **dict.fromkeys(('computer-id', 'partition-id'), (parameter.text, _REQUIRED)),
+  'software-release-url': (parameter.text, _REQUIRED),
+  # Programs of the payload: have the service take writes, or refuse them.
+  **dict.fromkeys(('promoter', 'fencer'), (parameter.optional, '')),
+  **dict.fromkeys(('promoter-deadline', 'fencer-deadline'),
+                  (parameter.seconds, 60)),
+}
 _DUMP = {
   **_QUEUE,
-  'name': (parameter.name, _REQUIRED),
+  **_MEMBER,
   'dump-directory': (parameter.path, _REQUIRED),
   'rdiff-backup': (parameter.path, _REQUIRED),
   'rsync': (parameter.path, _REQUIRED),
@@ -76,12 +88,15 @@ _ROLES = {
     'takeover-password-file': (parameter.path, _REQUIRED),
     # Key and certificate of the takeover page; none is plain HTTP.
     'takeover-certificate': (parameter.optional, ''),
-    'server-url': (parameter.text, _REQUIRED),
-    'key-file': (parameter.optional, ''),
-    'cert-file': (parameter.optional, ''),
-    'computer-id': (parameter.text, _REQUIRED),
-    'partition-id': (parameter.text, _REQUIRED),
-    'software-release-url': (parameter.text, _REQUIRED),
+    # Where the feeds of its PBS are.
+    'on-notification': (parameter.optional, ''),
+    # A module: its main() returns more facts for the takeover's page.
+    'information': (parameter.optional, ''),
+  },
+  # A leader that was replaced: it serves nothing.
+  'frozen': {
+    **_MEMBER,
+    **dict.fromkeys(('ip', 'notifier-port'), (parameter.optional, '')),
   },
   'pull-backup': {
     **_QUEUE,
@@ -129,6 +144,11 @@ class Configuration:
   def state(self, name):
     """Return the path of file `name` in the state directory."""
     return os.path.join(self.state_directory, name)
+
+  @property
+  def address(self):
+    """Where the master finds this partition: ``computer/partition``."""
+    return '%s/%s' % (self.computer_id, self.partition_id)
 
   @property
   def store(self):

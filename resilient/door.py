@@ -11,7 +11,6 @@ from .limits import Rate, Seldom
 
 log = logging.getLogger('resilient.door')
 
-ANSWER_SIGNATURE = 'Resilient-Signature'
 _HEADERS = {
   # An URL may have a token or a password in it.
   'Referrer-Policy': 'no-referrer',
@@ -97,9 +96,10 @@ class Door:
 
   def sign(self, response):
     """Return `response`, signed for who asked."""
-    response.headers[ANSWER_SIGNATURE] = authentication.answer_signature(
+    signature = authentication.answer_signature(
       self._current().secret_file, flask.request.args.get('question', ''),
       response.get_data())
+    response.headers[authentication.ANSWER_SIGNATURE] = signature
     return response
 
   def refusal(self, purpose, token):

@@ -3,7 +3,7 @@ import logging
 import os
 import time
 
-from . import manifest
+from . import leadership, manifest
 from .durable import lock, LockTimeout, read_json, remove, write_json
 from .entries import ARCHIVE_DATA, encode_path, scan, stamps
 from .generation import from_json, Generation
@@ -59,7 +59,7 @@ def _next_generation(configuration, previous):
     name=configuration.name,
     epoch=max(leadership.get('epoch', 1), newest.epoch if newest else 1),
     sequence=(newest.sequence if newest else 0) + 1,
-    digest='', leader=configuration.instance,
+    digest='', leader=configuration.address,
     sealed=now, due=due(configuration, now))
 
 
@@ -136,6 +136,9 @@ def export(configuration):
 
   Raises ExportFailed, LockTimeout.
   """
+  why = leadership.replaced(configuration)
+  if why:
+    raise ExportFailed(why)
   os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
   try:
     with lock(configuration.state('dump.lock'),

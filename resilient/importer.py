@@ -2,7 +2,7 @@
 import logging
 import os
 
-from . import clone, manifest, signature
+from . import clone, leadership, manifest, signature
 from .durable import lock, LockTimeout
 from .generation import Refused
 from .process import Failed, run
@@ -43,6 +43,9 @@ def import_newest(configuration, report):
 
 def task(configuration):
   """One run of the task.  Returns whether it succeeded."""
+  if leadership.has_taken_over(configuration):
+    # It leads, until the node gives it that role, and may be replaced, too.
+    return leadership.task(configuration)
   with configuration.store.recording(clone.TASK) as report:
     try:
       import_newest(configuration, report)

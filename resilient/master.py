@@ -1,16 +1,59 @@
-"""What a takeover asks of the SlapOS master."""
-import requests
-import slapos.slap
+"""What a takeover reads and asks of the SlapOS master.
+
+Instances are addressed by computer and partition, which a rename does not
+change: ``COMP-1/slappart3``.
+"""
+import typing
+
+# A published value: the address of who is about to take over.
+MARK = 'takeover-mark'
+# Seconds for each question.
+_TIMEOUT = 30
+# The master allocates nothing on a computer that does not exist.
+_NOWHERE = 'no computer: an instance that is there already, or none'
+# What masters put among the parameters of an instance, beside its own.
+_NO_PARAMETERS = frozenset((
+  'instance_title', 'root_instance_title', 'root_instance_short_title',
+  'slap_software_type', 'slap_software_release_url', 'slap_computer_id',
+  'slap_computer_partition_id', 'slave_instance_list', 'ip_list',
+  'full_ip_list', 'timestamp'))
 
 
 class MasterError(Exception):
   """The master cannot be reached, or refused."""
 
 
-_ERRORS = (
-  slapos.slap.NotFoundError, slapos.slap.ServerError,
-  slapos.slap.ResourceNotReady, slapos.slap.ConnectionError,
-  requests.RequestException, OSError)
+class NoInstance(MasterError):
+  """No instance has this name."""
+
+
+class Instance(typing.NamedTuple):
+  """What the master knows of an instance.
+
+  parameters: those it was requested with.  published: those it published.
+  """
+  title: str
+  type: str
+  parameters: dict
+  published: dict
+
+
+def _ask(function, *arguments, **keywords):
+  # Not with the module: each gate imports it, and must start fast.
+  import requests
+  import slapos.slap
+  try:
+    return function(*arguments, **keywords)
+  except slapos.slap.NotFoundError as error:
+    raise NoInstance('the SlapOS master does not know it: %s' % error
+                     ) from error
+  except (slapos.slap.ServerError, slapos.slap.ResourceNotReady,
+          slapos.slap.ConnectionError, requests.RequestException, OSError
+          ) as error:
+    # One line of it: what it says may go over many.
+    raise MasterError('the SlapOS master did not do what it was asked: %s: %s'
+                      % (type(error).__name__, ' '.join(str(error).split()))
+                      ) from error
 
 
 class Master:
@@ -20,59 +63,54 @@ class Master:
   """
 
   def __init__(self, configuration):
+    import slapos.slap
     self._configuration = configuration
     self._slap = slapos.slap.slap()
     self._slap.initializeConnection(
       configuration.server_url, configuration.key_file or None,
-      configuration.cert_file or None)
+      configuration.cert_file or None, timeout=_TIMEOUT)
 
-  def _partition(self, computer_id, partition_id):
-    return self._slap.registerComputerPartition(computer_id, partition_id)
+  def _partition(self, address):
+    return self._slap.registerComputerPartition(*address.split('/', 1))
 
-  def _own(self):
-    return self._partition(
-      self._configuration.computer_id, self._configuration.partition_id)
+  def look(self, address):
+    """Return the Instance at `address`.  Changes nothing."""
+    partition = self._partition(address)
+    parameters = dict(_ask(partition.getInstanceParameterDict))
+    return Instance(
+      parameters.get('instance_title') or '',
+      parameters.get('slap_software_type') or '',
+      {key: value for key, value in parameters.items()
+       if key not in _NO_PARAMETERS},
+      dict(_ask(partition.getConnectionParameterDict)))
 
-  @staticmethod
-  def _ask(function, *arguments, **keywords):
-    try:
-      return function(*arguments, **keywords)
-    except _ERRORS as error:
-      raise MasterError('the SlapOS master did not do what it was asked: %s: %s'
-                        % (type(error).__name__, error)) from error
-
-  def own_name(self):
-    """Return the name under which this partition is requested."""
-    return self._ask(self._own).getInstanceParameterDict()['instance_title']
-
-  def freeze(self, name):
-    """Have instance `name` of this tree stopped, as type ``frozen``.
-
-    Returns (computer, partition), which stay the same when it is renamed.
-    """
-    own = self._ask(self._own)
-    instance = self._ask(
-      own.request,
-      software_release=self._configuration.software_release_url,
-      software_type='frozen', partition_reference=name, state='stopped')
+  def request(self, title, software_type, parameters, state):
+    """Give the instance `title` another type, parameters and state; return its
+    address.  None is ever made: raises NoInstance if there is none."""
+    configuration = self._configuration
+    instance = _ask(
+      self._partition(configuration.address).request,
+      software_release=configuration.software_release_url,
+      software_type=software_type, partition_reference=title, state=state,
+      partition_parameter_kw=parameters, filter_kw={'computer_guid': _NOWHERE})
     # Asked first: it is what says that the instance is not ready.
-    partition_id = self._ask(instance.getId)
-    return instance.slap_computer_id, partition_id
+    partition_id = _ask(instance.getId)
+    return '%s/%s' % (instance.slap_computer_id, partition_id)
 
-  def destroy(self, name, software_type):
-    """Have instance `name` of this tree destroyed, with its data."""
-    own = self._ask(self._own)
-    self._ask(
-      own.request,
-      software_release=self._configuration.software_release_url,
-      software_type=software_type, partition_reference=name,
-      state='destroyed')
+  def destroy(self, title, software_type):
+    """Have instance `title` of this tree destroyed, with its data."""
+    self.request(title, software_type, {}, 'destroyed')
 
-  def rename(self, computer_id, partition_id, name):
-    """Give the instance in that partition another name."""
-    self._ask(
-      lambda: self._partition(computer_id, partition_id).rename(name))
+  def mark(self, address, published, own):
+    """Let the instance at `address` publish `own` as its MARK, beside what it
+    has `published`."""
+    _ask(self._partition(address).setConnectionDict,
+         {**published, MARK: own})
+
+  def rename(self, address, title):
+    """Give the instance at `address` another title."""
+    _ask(lambda: self._partition(address).rename(title))
 
   def bang(self, message):
     """Have the whole tree processed again."""
-    self._ask(lambda: self._own().bang(message))
+    _ask(lambda: self._partition(self._configuration.address).bang(message))

@@ -16,7 +16,7 @@ from zc.buildout.buildout import dumps
 
 from . import parameter
 from .durable import read_json, write_json
-from .master import Master, MasterError
+from .master import Master, MasterError, NoInstance
 
 log = logging.getLogger('resilient.root')
 
@@ -212,11 +212,16 @@ def _destroy(master, service, number):
   log.warning(
     'clone %s%d and its PBS are not asked for any more: destroyed, with all'
     ' their data, as resilient-retired-clones says', name, number)
-  try:
-    master.destroy('%s%d' % (name, number), service['import-type'])
-    master.destroy('PBS (%s / %d)' % (name, number), 'pull-backup')
-  except MasterError as error:
-    raise UserError(str(error)) from error
+  for title, software_type in (
+      ('%s%d' % (name, number), service['import-type']),
+      ('PBS (%s / %d)' % (name, number), 'pull-backup')):
+    try:
+      master.destroy(title, software_type)
+    except NoInstance:
+      # An earlier run had it destroyed, and could not note it.
+      continue
+    except MasterError as error:
+      raise UserError(str(error)) from error
 
 
 def retire(buildout, namebase):
@@ -235,10 +240,10 @@ def retire(buildout, namebase):
       _stop(buildout, service, number)
     return
   connection = buildout['slap-connection']
-  master = Master(types.SimpleNamespace(**{
-    key.replace('-', '_'): connection.get(key) for key in (
-      'server-url', 'key-file', 'cert-file', 'computer-id', 'partition-id',
-      'software-release-url')}))
+  master = Master(types.SimpleNamespace(
+    address='%s/%s' % (connection['computer-id'], connection['partition-id']),
+    **{key.replace('-', '_'): connection.get(key) for key in (
+      'server-url', 'key-file', 'cert-file', 'software-release-url')}))
   known, destroyed = clones.known, clones.destroyed
   for number in retired:
     _destroy(master, service, number)

@@ -7,10 +7,11 @@ import os
 import time
 import typing
 
-from . import clone, exporter, former, manifest, verification
+from . import clone, exporter, former, leadership, manifest, verification
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
+from .takeover_journal import unfinished
 
 
 class Problem(typing.NamedTuple):
@@ -74,7 +75,13 @@ def _leader(configuration, now):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
-  return {'generation': generation, 'exporting': exporting}, problems
+  why = leadership.replaced(configuration)
+  if why:
+    problems.append(Problem('leadership', why))
+  problems += _failed_run(configuration, leadership.TASK)
+  return {'generation': generation, 'exporting': exporting, 'leadership': {
+    'epoch': leadership.own_epoch(configuration), 'replaced': why,
+    'stopped': leadership.stopped(configuration)}}, problems
 
 
 def _clone(configuration, now):
@@ -84,6 +91,12 @@ def _clone(configuration, now):
   if text := former.pbs_problem(configuration):
     problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)
+  begun = unfinished(configuration)
+  if begun:
+    problems.append(Problem('takeover', begun))
+  why = leadership.replaced(configuration)
+  if why:
+    problems.append(Problem('takeover', why))
   return dict(state, generation=imported), problems
 
 
@@ -112,6 +125,11 @@ def _care(configuration, archive, now):
     'verified_last': ledger.last or None,
     'verified_longest_ago': min(verified, default=None) or None,
     'drill': drill and drill._asdict()}, problems
+
+
+def _frozen(configuration, _):
+  return {'generation': from_json(
+    read_json(configuration.state('sealed.json')))}, []
 
 
 def _source(configuration, peer, now):
@@ -164,7 +182,8 @@ def _plain(value):
 
 
 def _evaluate(configuration, now):
-  roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs}
+  roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs,
+           'frozen': _frozen}
   return roles[configuration.role](configuration, now)
 
 

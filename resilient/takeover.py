@@ -1,42 +1,40 @@
-"""``bin/takeover``: make this clone the leader.
+"""``bin/takeover``: make this instance the leader.
 
-See "Takeover" in docs/design.rst.
+Of a clone, or of a frozen leader that is brought back.  See "Takeover" in
+docs/design.rst.
 """
 import contextlib
 import logging
 import time
 
-from . import clone
-from .durable import lock, LockTimeout, read_json, write_json
+from . import comeback, doubts, leadership, succession
+from .clone import imported
+from .durable import lock, LockTimeout, read_json, remove, write_json
+from .generation import from_json
 from .master import Master, MasterError
+from .process import Failed, run
+from .takeover_journal import Journal, STEPS, unfinished
 
 log = logging.getLogger('resilient.takeover')
 
+_STOPPED = 'The old leader takes no more writes.'
+_UNFENCED = (
+  'The old leader did not confirm that it stopped: if it runs, it takes writes'
+  ' that are lost, until it reaches the SlapOS master or a PBS, or its node'
+  ' freezes it.')
+# Seconds for an import that has nothing to do, and ends at once.
+_SHORT_IMPORT = 2
+
 
 class TakeoverRefused(Exception):
-  """Nothing was changed; the message says why and what to do."""
+  """Nothing was changed; the message says why and what to do.
 
+  forcible: whether the operator may insist.
+  """
 
-class _Journal:
-  """``takeover.json``: what was decided, and the last step that is complete."""
-
-  def __init__(self, configuration):
-    self._path = configuration.state('takeover.json')
-    self.record = read_json(self._path, {})
-
-  def write(self, **changes):
-    """Change the record, durably."""
-    self.record.update(changes)
-    write_json(self._path, self.record)
-
-  @contextlib.contextmanager
-  def step(self, name):
-    """Yield whether step `name` still has to be done, and note that it was."""
-    todo = name not in self.record['done']
-    yield todo
-    if todo:
-      self.write(done=self.record['done'] + [name])
-      log.info('takeover: %s', name)
+  def __init__(self, message, forcible=False):
+    super().__init__(message)
+    self.forcible = forcible
 
 
 def leader_name(configuration):
@@ -44,75 +42,200 @@ def leader_name(configuration):
   return configuration.name + '0'
 
 
-def _begin(configuration, journal):
-  """Decide, once.  Raises TakeoverRefused."""
-  if journal.record:
-    return
-  generation, _ = clone.imported(configuration)
-  if generation is None:
-    raise TakeoverRefused(
-      'No backup downloaded yet, takeover should not happen now.')
-  journal.write(
-    done=[], generation=generation.to_json(), epoch=generation.epoch + 1,
-    broken=time.strftime('broken-%Y%m%d-%H%M%S', time.gmtime()))
+def takeover(configuration, force=False, bring_back=False, master=None):
+  """Make this instance the leader; return a sentence on what happened, and
+  what failed without undoing it, or ''.
 
-
-def takeover(configuration, master=None):
-  """Make this clone the leader; return a sentence on what happened.
-
+  force: whatever speaks against it.  bring_back: in a frozen leader.
   May be run again at any time, after any interruption.
 
   Raises TakeoverRefused, MasterError.
   """
-  master = master or Master(configuration)
   leader = leader_name(configuration)
   try:
     with lock(configuration.state('takeover.lock')):
-      # An import that runs is waited for; the next one sees the journal.
-      with lock(configuration.state('import.lock'),
-                deadline=configuration.lock_deadline):
-        journal = _Journal(configuration)
-        own_name = master.own_name()
-        if own_name == leader and 'banged' in journal.record.get(
-            'done', ['banged']):
-          return '%s leads already, nothing was done.' % leader
-        _begin(configuration, journal)
-      _steps(configuration, master, journal, own_name)
+      master = master or Master(configuration)
+      own = master.look(configuration.address)
+      journal = Journal(configuration)
+      if not journal.left:
+        if own.title == leader:
+          return '%s leads already, nothing was done.' % leader, ''
+        journal.record = {}
+        _begin(configuration, master, own, journal, force, bring_back)
+      problem = _steps(configuration, master, journal)
+  except LockTimeout as error:
+    raise TakeoverRefused('a takeover is running here: %s' % error) from error
+  return '%s is now %s, with generation %s of the data and epoch %d. %s' % (
+    journal.record['title'], leader, journal.record['label'],
+    journal.record['epoch'],
+    _STOPPED if journal.record.get('told') else _UNFENCED), problem
+
+
+def _begin(configuration, master, own, journal, force, bring_back):
+  """Decide, once, and write the journal.  Raises TakeoverRefused, MasterError.
+  """
+  now = time.time()
+  common = {
+    'done': [], 'title': own.title, 'at': now,
+    'leadership': read_json(configuration.state('leadership.json')),
+    # No other candidate uses this one.
+    'broken': succession.BROKEN + '%s-%s' % (
+      time.strftime('%Y%m%d-%H%M%S', time.gmtime(now)),
+      configuration.partition_id)}
+  if configuration.role == 'frozen':
+    found = comeback.look(configuration, master, own)
+    if not bring_back:
+      raise TakeoverRefused(comeback.warning(configuration, found))
+    last = comeback.sealed(configuration)
+    journal.write(
+      **common, label=found.label, epoch=found.epoch + 1, old=found.leader,
+      generation=last and last.to_json())
+    return
+  if own.type == succession.FROZEN:
+    raise TakeoverRefused('this clone was replaced: %s' % (
+      succession.describe(own.parameters)))
+  try:
+    # Once the journal is there, no import begins any more.
+    with lock(configuration.state('import.lock'), deadline=(
+        configuration.lock_deadline if force else _SHORT_IMPORT)):
+      held, _ = imported(configuration)
+      if held is None:
+        raise TakeoverRefused(doubts.nothing_loaded(configuration))
+      head = None
+      if '/' in held.leader:
+        head = succession.head(master, held.leader, leader_name(configuration))
+      _check(configuration, head, force)
+      journal.write(
+        **common, label=held.label, old=head and head.address,
+        epoch=max(held.epoch, head.epoch if head else 0) + 1,
+        generation=held.to_json())
   except LockTimeout as error:
     raise TakeoverRefused(
-      'a takeover or an import is running here: %s' % error) from error
-  return '%s is now %s, with generation %d.%d of the data.' % (
-    own_name, leader, journal.record['generation']['epoch'],
-    journal.record['generation']['sequence'])
+      'an import is running here, and what it loads is newer: wait for its'
+      ' end', forcible=True) from error
 
 
-def _steps(configuration, master, journal, own_name):
+def _check(configuration, head, force):
+  if head and head.address == configuration.address:
+    # The claim is ours, of a journal that was lost.
+    return
+  found = doubts.doubts(configuration, head)
+  if head and head.claim and head.instance.title != leader_name(configuration):
+    found.reasons.append(
+      '%s, and did not complete it: run bin/takeover there' % (
+        succession.describe(head.claim)))
+  for sentence in found.unknown + found.reasons:
+    log.warning('takeover: %s', sentence)
+  if found.reasons and not force:
+    raise TakeoverRefused('; '.join(found.reasons + found.unknown) + '.',
+                          forcible=True)
+
+
+def _steps(configuration, master, journal):
+  """Do what is left to do, step by step; return what failed, or ''."""
+  problem = ''
+  for name in STEPS:
+    if name not in journal.record['done']:
+      failed = _STEPS[name](configuration, master, journal)
+      problem = failed or problem
+      if not failed:
+        journal.write(done=journal.record['done'] + [name])
+        log.info('takeover: %s', name)
+  return problem
+
+
+def _fence(configuration, _, journal):
+  # What this leader seals is newer than all that the old one can seal.
+  write_json(configuration.state('leadership.json'), {
+    'epoch': journal.record['epoch'], 'since': journal.record['at']})
+  if configuration.role == 'import':
+    write_json(configuration.takeover_triggered,
+               {'since': journal.record['at']})
+
+
+def _replace(configuration, master, journal):
   leader = leader_name(configuration)
-  record = journal.record
-  with journal.step('fenced') as todo:
-    if todo:
-      # What this leader seals is newer than all that the old one can seal.
-      write_json(configuration.state('leadership.json'),
-                 {'epoch': record['epoch'], 'since': time.time()})
-      write_json(configuration.takeover_triggered, {'since': time.time()})
-  with journal.step('frozen') as todo:
-    if todo and own_name != leader:
-      journal.write(old=master.freeze(leader))
-  with journal.step('renamed') as todo:
-    if todo and 'old' in record:
-      master.rename(*record['old'], record['broken'])
-      master.rename(configuration.computer_id, configuration.partition_id,
-                    leader)
-  with journal.step('banged') as todo:
-    if todo:
-      master.bang('%s takes over from %s' % (own_name, leader))
-
-
-def main(configuration):
-  """Take over, and say so.  Returns the exit status."""
+  facts = journal.facts(configuration)
+  if journal.record['old'] is None:
+    # Its address is not known: it is told to who stops it.
+    journal.write(old=master.request(
+      leader, succession.FROZEN, {'namebase': configuration.name}, 'stopped'))
+  old = journal.record['old']
   try:
-    print('Success. ' + takeover(configuration))
-  except (TakeoverRefused, MasterError) as error:
-    print('Refused. %s' % error)
+    if old != configuration.address:
+      succession.replace(master, old, facts, leader, journal.record['broken'])
+  except succession.Lost as error:
+    _give_up(configuration, journal)
+    raise TakeoverRefused('%s; this one stays what it was' % error) from error
+
+
+def _rename(configuration, master, journal):
+  own = master.look(configuration.address)
+  leader = leader_name(configuration)
+  if own.title == leader:
+    return
+  if configuration.role == 'import' and own.type == succession.FROZEN:
+    _give_up(configuration, journal)
+    raise TakeoverRefused('meanwhile this clone was replaced: %s' % (
+      succession.describe(own.parameters)))
+  master.rename(configuration.address, leader)
+
+
+def _give_up(configuration, journal):
+  """Another one takes over: be again what this instance was."""
+  before = journal.record['leadership']
+  if before is None:
+    remove(configuration.state('leadership.json'))
+  else:
+    write_json(configuration.state('leadership.json'), before)
+  if configuration.role == 'import':
+    remove(configuration.takeover_triggered)
+  journal.forget()
+
+
+def _promote(configuration, _master, _journal):
+  """Have the service take writes now; return what failed, or ''."""
+  if configuration.promoter:
+    try:
+      run([configuration.promoter], configuration.promoter_deadline)
+    except Failed as error:
+      log.error('takeover: the promoter failed: %s', error)
+      return ('The service does not take writes yet, for its promoter failed:'
+              ' %s. Run bin/takeover again, or wait for the next runs of the'
+              ' node.' % error)
+  return ''
+
+
+def _bang(configuration, master, journal):
+  record = journal.record
+  master.bang('%s takes over as %s' % (
+    record['title'], leader_name(configuration)))
+  # Let the old leader look now, if it can be reached; it looks anyway.
+  generation, told = from_json(record['generation']), False
+  with contextlib.suppress(MasterError, KeyError):
+    url = master.look(record['old']).published['notification-url']
+    told = bool(generation) and leadership.tell(configuration, url, generation)
+  journal.write(told=told)
+
+
+_STEPS = {'fenced': _fence, 'replaced': _replace, 'renamed': _rename,
+          'promoted': _promote, 'banged': _bang}
+
+
+def main(configuration, force=False, bring_back=False):
+  """Take over, and say so.  Returns the exit status: 0 for done, 1 for refused
+  or not complete."""
+  try:
+    answer, problem = takeover(configuration, force, bring_back)
+  except TakeoverRefused as error:
+    print('Refused. %s%s' % (
+      error, ' To insist: bin/takeover --force' if error.forcible else ''))
     return 1
-  return 0
+  except MasterError as error:
+    print('Refused. %s. %s' % (error, unfinished(configuration) or (
+      'Nothing was changed.')))
+    return 1
+  print('Success. ' + answer)
+  if problem:
+    print(problem)
+  return 1 if problem else 0

@@ -6,19 +6,20 @@ import time
 
 import flask
 
-from . import clone, service, web
+from . import clone, information, service, web
 from .authentication import same
 from .configuration import Watched
 from .door import harden, Strangers
+from .doubts import NO_BACKUP
 from .durable import is_locked
 from .limits import Guesses, Seldom
 from .master import MasterError
 from .takeover import leader_name, takeover, TakeoverRefused
+from .takeover_journal import unfinished
 
 log = logging.getLogger('resilient.takeover_page')
 
 _LARGEST_BODY = 16 << 10
-_NO_BACKUP = 'No backup downloaded yet, takeover should not happen now.'
 
 
 def _facts(configuration, now):
@@ -27,7 +28,7 @@ def _facts(configuration, now):
   newest = clone.newest(configuration)
   facts = []
   if generation is None:
-    facts.append(('Last valid backup', _NO_BACKUP))
+    facts.append(('Last valid backup', NO_BACKUP))
   else:
     sealed = datetime.datetime.fromtimestamp(
       generation.sealed, datetime.timezone.utc)
@@ -41,7 +42,10 @@ def _facts(configuration, now):
     facts.append(('Verified, not loaded yet', 'generation ' + newest.label))
   facts.append(('Import script(s) currently running', (
     'Yes' if is_locked(configuration.state('import.lock')) else 'No')))
-  return facts
+  begun = unfinished(configuration)
+  if begun:
+    facts.append(('Takeover', begun))
+  return facts + information.facts(configuration)
 
 
 def _expected_password(path):
@@ -71,11 +75,11 @@ def application(current, template, clock=time.time):
     expected = _expected_password(current().takeover_password_file)
     return bool(expected) and same(password, expected)
 
-  def page(message='', status=200):
+  def page(message='', status=200, forcible=False):
     configuration = current()
     return strangers.refusal() or (flask.render_template_string(
       template, message=message, facts=_facts(configuration, clock()),
-      name=leader_name(configuration)), status)
+      forcible=forcible, name=leader_name(configuration)), status)
 
   @app.route('/', methods=('GET', 'POST'))
   def root():  # pylint: disable=unused-variable
@@ -94,15 +98,23 @@ def application(current, template, clock=time.time):
            address, count, guesses.total)
       return page('Error. Password is invalid.', 403)
     guesses.right(address)
-    log.info('%s asked for a takeover', address)
+    # Offered by the page after a refusal, with its reasons, and there alone.
+    force = flask.request.form.get('force') == 'yes'
+    log.info('%s asked for a takeover%s', address,
+             ', whatever speaks against it' if force else '')
     try:
-      answer = takeover(current())
-    except (TakeoverRefused, MasterError) as error:
+      answer, problem = takeover(current(), force)
+    except TakeoverRefused as error:
       log.error('takeover refused: %s', error)
-      return page('Error. %s' % error, 409)
+      return page('Error. %s' % error, 409, error.forcible)
+    except MasterError as error:
+      log.error('takeover failed: %s', error)
+      return page('Error. %s. %s' % (
+        error, unfinished(current()) or 'Nothing was changed.'), 409)
     # Users of the stack look for this word at the beginning of the answer.
     return flask.Response(
-      'Success. %s\nThe next runs of the SlapOS node complete it.\n' % answer,
+      'Success. %s\n%sThe next runs of the SlapOS node complete it.\n' % (
+        answer, problem and problem + '\n'),
       content_type='text/plain; charset=utf-8')
 
   return app

@@ -3,7 +3,7 @@ import functools
 import logging
 import typing
 
-from . import importer, pull, push, restore, verification
+from . import importer, leadership, pull, push, restore, verification
 
 log = logging.getLogger('resilient.tasks')
 
@@ -22,7 +22,8 @@ def tasks(configuration):
   Raises InvalidConfiguration.
   """
   if configuration.role == 'export':
-    return {}
+    return {leadership.TASK: Task(
+      leadership.TASK, functools.partial(leadership.task, configuration), True)}
   if configuration.role == 'import':
     found = [Task('import', functools.partial(importer.task, configuration),
                   True)]

@@ -117,8 +117,9 @@ class MasterTestCase(BuildoutTestCase):
   def master(self):
     """Return the master as the root, and so each of its tree, sees it."""
     return Master(types.SimpleNamespace(
-      server_url=self.url, key_file='', cert_file='', computer_id=_COMPUTER,
-      partition_id=self.root, software_release_url=_SOFTWARE))
+      server_url=self.url, key_file='', cert_file='',
+      address='%s/%s' % (_COMPUTER, self.root),
+      software_release_url=_SOFTWARE))
 
   # The root
 

@@ -46,7 +46,7 @@ class TestNumberOfClones(MasterTestCase):
       self.assertEqual(before, {
         title: instance.partition
         for title, instance in self.instances().items()})
-      self.assertEqual(8, len(self.published()))
+      self.assertEqual(10, len(self.published()))
 
   def test_a_clone_that_was_never_deployed_is_stopped_too(self):
     self.service(3)
@@ -98,8 +98,9 @@ class TestNumberOfClones(MasterTestCase):
     old, winner = (self.instances()[title].partition
                    for title in ('data0', 'data1'))
     master = self.master()
-    master.rename(*master.freeze('data0'), 'broken-1')
-    master.rename('local', winner, 'data0')
+    master.request('data0', 'frozen', {}, 'stopped')
+    master.rename('local/' + old, 'broken-1')
+    master.rename('local/' + winner, 'data0')
     self.converge()
     self.assertStopped({*self._SECOND, 'broken-1'}, self._ALL | {'broken-1'})
     now = self.instances()

@@ -87,10 +87,10 @@ _CHANGES = frozenset((
   'ctypes.dlsym'))
 
 
-def killed_before(number, function):
+def killed_before(number, function, also=()):
   """Run `function` in a process that dies, as by SIGKILL, before its system
-  call number `number` that changes files.  Returns whether it died: False
-  means that it had no more to do.
+  call number `number` that changes files, or is one of the audit events `also`.
+  Returns whether it died: False means that it had no more to do.
   """
   pid = os.fork()
   if pid:
@@ -102,7 +102,7 @@ def killed_before(number, function):
 
   def count(event, _):
     nonlocal left
-    if event in _CHANGES:
+    if event in _CHANGES or event in also:
       left -= 1
       if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -53,7 +53,8 @@ class TestConfiguration(TestCase):
   def test_a_wrong_role_is_refused_with_the_right_ones(self):
     self.assertEqual(
       self.error(role='exporter'),
-      "role is 'exporter', and must be one of: export, import, pull-backup")
+      "role is 'exporter', and must be one of: export, import, frozen,"
+      ' pull-backup')
 
   def test_a_wrong_value_is_refused_with_name_and_remedy(self):
     for options, message in (

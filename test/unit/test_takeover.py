@@ -1,190 +1,110 @@
-"""The takeover: refused, done once, repeated, interrupted."""
+"""The takeover of a clone, at a real slapproxy: refused, done, and repeated."""
 import pathlib
-import shutil
 
-from resilient import clone, exporter, takeover
-from resilient.durable import lock, read_json, write_json
-from resilient.master import MasterError
+from resilient import clone, exporter, importer, takeover
+from resilient.durable import read_json, write_json
+from resilient.master import Master, MasterError
+from resilient.takeover_journal import unfinished
 
-from .support import killed_before, sealed, TestCase
-
-
-class Master:
-  """A master of two instances, on disk because its users are killed."""
-
-  def __init__(self, path):
-    self._path = path
-    if not pathlib.Path(path).exists():
-      self._write({
-        'names': {'slappart0': 'data0', 'slappart1': 'data1'},
-        'frozen': [], 'bangs': 0, 'calls': []})
-
-  def _write(self, state):
-    write_json(self._path, state)
-
-  @property
-  def state(self):
-    """All it knows."""
-    return read_json(self._path)
-
-  def _change(self, call, **changes):
-    state = self.state
-    self._write(dict(state, calls=state['calls'] + [call], **changes))
-
-  def own_name(self):
-    """As Master.own_name, of slappart1."""
-    return self.state['names']['slappart1']
-
-  def freeze(self, name):
-    """As Master.freeze."""
-    partition, = (key for key, value in self.state['names'].items()
-                  if value == name)
-    self._change('freeze ' + name,
-                 frozen=sorted({*self.state['frozen'], partition}))
-    return 'computer', partition
-
-  def rename(self, _, partition_id, name):
-    """As Master.rename."""
-    names = dict(self.state['names'])
-    if name in names.values() and names[partition_id] != name:
-      raise MasterError('there is a %s already' % name)
-    names[partition_id] = name
-    self._change('rename %s %s' % (partition_id, name), names=names)
-
-  def bang(self, _):
-    """As Master.bang."""
-    self._change('bang', bangs=self.state['bangs'] + 1)
+from .proxy import FamilyCase
+from .support import generation, sealed
 
 
-class Unreachable:
-  """A master that is down."""
+class TakeoverCase(FamilyCase):
+  """Words for all of them."""
 
-  def own_name(self):
-    """As Master.own_name."""
-    raise MasterError('the SlapOS master did not do what it was asked')
+  def take_over(self, place=None, **keywords):
+    """Run the takeover of `place`, or of clone data1."""
+    return takeover.takeover(
+      (place or self.clone).configuration, **keywords)[0]
+
+  def assertRefused(self, text, place=None, forcible=None, **keywords):
+    """The takeover is refused, as `text` says, and nothing changed."""
+    before = self.proxy.save()
+    with self.assertRaisesRegex(takeover.TakeoverRefused, text) as caught:
+      self.take_over(place, **keywords)
+    if forcible is not None:
+      self.assertEqual(caught.exception.forcible, forcible)
+    self.assertEqual(self.proxy.save(), before)
+    self.assertUntouched(place or self.clone)
+
+  def assertUntouched(self, place):
+    """`place` is a clone that imports, as ever."""
+    self.assertFalse(importer.taken_over(place.configuration))
+    for name in ('takeover.json', 'leadership.json'):
+      self.assertIsNone(read_json(place.configuration.state(name)))
+
+  def assertTakenOver(self, winner=None, epoch=4):
+    """`winner` leads for the master, and for itself."""
+    winner = winner or self.clone
+    self.assertLeads(winner, self.leader)
+    self.assertNotEqual(self.look(winner).type, 'frozen')
+    self.assertEqual(read_json(
+      winner.configuration.state('leadership.json'))['epoch'], epoch)
+    self.assertTrue(importer.taken_over(winner.configuration))
+    self.assertEqual(unfinished(winner.configuration), '')
 
 
-class TestTakeover(TestCase):
+class TestTakeover(TakeoverCase):
   """takeover.takeover on clone data1."""
 
-  def setUp(self):
-    super().setUp()
-    self.clone = self.partition('import', **{'partition-id': 'slappart1'})
-    self.configuration = self.clone.configuration
-    self.master = Master(self.path('master.json'))
-
-  def load(self):
-    """Let the service hold generation 3.7."""
-    identity = sealed(self.clone.dump, {'marker': 'x'}, epoch=3, sequence=7)
-    for name in ('verified.json', 'imported.json'):
-      write_json(self.configuration.state(name), {
-        'generation': identity.to_json(), 'at': 1e9})
-
-  def take_over(self):
-    """Run the takeover."""
-    return takeover.takeover(self.configuration, self.master)
-
-  def assertTakenOver(self):
-    """data1 is data0 now, the old one is frozen, and nothing else changed."""
-    state = self.master.state
-    self.assertEqual(state['names']['slappart1'], 'data0')
-    self.assertRegex(state['names']['slappart0'], r'^broken-\d{8}-\d{6}$')
-    self.assertEqual(state['frozen'], ['slappart0'])
-    self.assertGreaterEqual(state['bangs'], 1)
-    self.assertEqual(read_json(
-      self.configuration.state('leadership.json'))['epoch'], 4)
-    self.assertTrue(
-      pathlib.Path(self.configuration.takeover_triggered).exists())
-    self.assertEqual(
-      read_json(self.configuration.state('takeover.json'))['done'],
-      ['fenced', 'frozen', 'renamed', 'banged'])
-
   def test_before_the_first_import_it_is_refused_and_changes_nothing(self):
-    with self.assertRaisesRegex(
-        takeover.TakeoverRefused, 'No backup downloaded yet'):
-      self.take_over()
-    self.assertEqual(self.master.state['calls'], [])
-    for name in ('takeover.json', 'leadership.json'):
-      self.assertIsNone(read_json(self.configuration.state(name)))
+    for force in (False, True):
+      self.assertRefused('No backup downloaded yet', forcible=False,
+                         force=force)
+
+  def test_what_was_never_loaded_is_refused_with_the_reason(self):
+    configuration = self.clone.configuration
+    write_json(configuration.state('verified.json'), {
+      'generation': generation(9).to_json(), 'at': 1e9})
+    configuration.store.record('import', 1e9, 1.0, False, '1.9', 'disk full')
+    self.assertRefused('1.9 is here, verified, but was never loaded: disk full',
+                       force=True, forcible=False)
 
   def test_the_clone_leads_and_the_old_leader_is_frozen(self):
     self.load()
-    self.assertEqual(
-      self.take_over(), 'data1 is now data0, with generation 3.7 of the data.')
+    said = self.take_over()
+    self.assertIn(
+      'data1 is now data0, with generation 3.7 of the data and epoch 4.', said)
+    self.assertIn('The old leader did not confirm that it stopped', said)
     self.assertTakenOver()
-    broken = self.master.state['names']['slappart0']
-    self.assertEqual(self.master.state['calls'], [
-      'freeze data0', 'rename slappart0 ' + broken, 'rename slappart1 data0',
-      'bang'])
+    told = self.look(self.leader).parameters
+    self.assertEqual(
+      (told['successor-title'], told['generation'], told['epoch']),
+      ('data1', '3.7', '4'))
+    self.assertRegex(told['date'], r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$')
 
   def test_run_twice_it_changes_nothing_more(self):
     self.load()
     self.take_over()
-    before = self.master.state
+    before = self.proxy.save()
     self.assertIn('leads already', self.take_over())
-    self.assertEqual(self.master.state, before)
+    self.assertEqual(self.proxy.save(), before)
     self.assertTakenOver()
 
-  def test_on_the_leader_itself_it_changes_nothing(self):
+  def test_the_root_gives_it_its_role_and_requests_a_new_clone(self):
     self.load()
-    self.master.rename('', 'slappart0', 'other')
-    self.master.rename('', 'slappart1', 'data0')
-    before = self.master.state
-    self.assertIn('data0 leads already', self.take_over())
-    self.assertEqual(self.master.state, before)
-    self.assertIsNone(read_json(self.configuration.state('takeover.json')))
+    self.take_over()
+    self.proxy.root_pass()
+    self.assertTakenOver()
+    instances = self.proxy.instances()
+    self.assertEqual(instances['slappart2'],
+                     ('data0', 'data-export', 'started'))
+    self.assertEqual(instances['slappart4'],
+                     ('data1', 'data-import', 'started'))
 
-  def test_killed_at_any_moment_the_rerun_ends_in_the_same_state(self):
-    self.load()
-    shutil.copytree(self.clone.path, self.path('saved'),
-                    ignore=shutil.ignore_patterns('*.wake'))
-    for number in range(1, 200):
-      shutil.rmtree(self.clone.path)
-      shutil.copytree(self.path('saved'), self.clone.path)
-      pathlib.Path(self.path('master.json')).unlink()
-      self.master = Master(self.path('master.json'))
-      died = killed_before(number, self.take_over)
-      self.take_over()
-      self.assertTakenOver()
-      if not died:
-        self.assertGreater(number, 20)
-        return
-    self.fail('it never completes')
+  def test_a_leader_whose_address_is_not_known_is_found_by_its_name(self):
+    self.load(leader='SOFTINST-1')
+    self.take_over()
+    self.assertTakenOver()
 
-  def test_a_master_that_is_down_changes_nothing_and_can_be_tried_again(self):
-    self.load()
+  def test_where_nobody_leads_none_is_made(self):
+    self.load(leader='SOFTINST-1')
+    Master(self.leader.configuration).rename('COMP-1/slappart1', 'away')
+    count = len(self.proxy.instances())
     with self.assertRaises(MasterError):
-      takeover.takeover(self.configuration, Unreachable())
-    self.assertIsNone(read_json(self.configuration.state('takeover.json')))
-    self.take_over()
-    self.assertTakenOver()
-
-  def test_a_master_that_goes_down_in_the_middle_is_asked_again(self):
-    self.load()
-    for method in ('freeze', 'rename', 'bang'):
-      def fail(*_):
-        raise MasterError('gone')
-      setattr(self.master, method, fail)
-      with self.assertRaises(MasterError):
-        self.take_over()
-      delattr(self.master, method)
-    self.take_over()
-    self.assertTakenOver()
-
-  def test_during_an_import_it_waits_and_then_says_why_not(self):
-    self.load()
-    with lock(self.configuration.state('import.lock')):
-      with self.assertRaisesRegex(
-          takeover.TakeoverRefused, 'a takeover or an import is running'):
-        self.take_over()
-    self.assertEqual(self.master.state['calls'], [])
-
-  def test_two_at_once_are_one(self):
-    self.load()
-    with lock(self.configuration.state('takeover.lock')):
-      with self.assertRaises(takeover.TakeoverRefused):
-        self.take_over()
-    self.assertEqual(self.master.state['calls'], [])
+      self.take_over()
+    self.assertEqual(len(self.proxy.instances()), count)
 
   def test_what_the_new_leader_seals_is_newer_than_all_of_the_old_one(self):
     self.load()
@@ -195,4 +115,42 @@ class TestTakeover(TestCase):
     self.assertEqual(exporter.main(self.clone.configuration), 0)
     sealed_now, _ = exporter.sealed_generation(self.clone.configuration)
     self.assertEqual((sealed_now.epoch, sealed_now.sequence), (4, 8))
-    self.assertEqual(clone.imported(self.configuration)[0].epoch, 3)
+    self.assertEqual(sealed_now.leader, 'COMP-1/slappart2')
+
+  def test_the_next_takeover_is_of_a_later_epoch_also_before_any_export(self):
+    self.load()
+    self.take_over()
+    self.assertRefused(
+      r'is of COMP-1/slappart1, which was replaced: data1 \(COMP-1/slappart2\)'
+      ' took over on .*, with generation 3.7 and epoch 4', self.other,
+      forcible=True)
+    self.assertIn('epoch 5', self.take_over(self.other, force=True))
+    self.assertLeads(self.other, self.clone)
+
+
+class TestPromotion(TakeoverCase):
+  """The payload's promoter."""
+
+  def test_it_runs_before_the_slow_passes_and_a_failure_is_retried(self):
+    self.load()
+    self.clone.configure(promoter=self.clone.program('promoter', (
+      'test -e "%s" && exit 0\necho not now; exit 1\n'
+      % self.clone.at('srv/good'))))
+    answer, problem = takeover.takeover(self.clone.configuration)
+    self.assertIn('data1 is now data0', answer)
+    self.assertRegex(problem, 'promoter failed: .*not now')
+    self.assertLeads(self.clone, self.leader)
+    self.assertIn('(left: promoted)', unfinished(self.clone.configuration))
+    pathlib.Path(self.clone.at('srv/good')).touch()
+    self.assertEqual(takeover.takeover(self.clone.configuration)[1], '')
+    self.assertTakenOver()
+
+  def test_imports_stop_with_the_takeover(self):
+    self.load()
+    self.take_over()
+    identity = sealed(self.clone.configuration.state('staging'),
+                      {'marker': 'late'}, epoch=3, sequence=8)
+    clone.accept(self.clone.configuration, identity)
+    self.assertTrue(importer.task(self.clone.configuration))
+    self.assertEqual(
+      clone.imported(self.clone.configuration)[0].label, '3.7')

@@ -28,7 +28,7 @@ class TestPage(TestCase):
       (ROOT / 'templates/takeover.html').read_text(encoding='utf-8'),
       lambda: 1_000_000_060.0).test_client()
     patch = unittest.mock.patch.object(
-      takeover_page, 'takeover', return_value='data1 is now data0.')
+      takeover_page, 'takeover', return_value=('data1 is now data0.', ''))
     self.takeover = patch.start()
     self.addCleanup(patch.stop)
 
@@ -127,7 +127,48 @@ class TestPage(TestCase):
       self.assertEqual(answer.status_code, 200)
       self.assertTrue(answer.text.startswith('Success. data1 is now data0.'))
     self.assertEqual(self.takeover.call_args_list, [
-      unittest.mock.call(self.clone.configuration)] * 2)
+      unittest.mock.call(self.clone.configuration, False)] * 2)
+
+  def test_what_did_not_work_is_told_with_the_success(self):
+    self.takeover.return_value = ('data1 is now data0.', 'The promoter failed.')
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertTrue(answer.text.startswith(
+      'Success. data1 is now data0.\nThe promoter failed.\n'))
+
+  def test_to_insist_takes_a_second_confirmation_by_post(self):
+    self.assertNotIn('name="force"', self.page.get('/').text)
+    self.takeover.side_effect = TakeoverRefused('2 generations', forcible=True)
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertEqual(answer.status_code, 409)
+    form, = lxml.html.fromstring(answer.get_data()).forms
+    self.assertEqual(form.fields['force'], 'yes')
+    self.assertIn('2 generations', answer.text)
+    self.assertIsNone(form.fields['password'] or None)
+    # Not by a link.
+    self.page.get('/', query_string={'password': _PASSWORD, 'force': 'yes'})
+    self.page.post('/?force=yes', data={'password': _PASSWORD})
+    self.takeover.side_effect = None
+    answer = self.page.post('/', data=dict(form.fields, password=_PASSWORD))
+    self.assertTrue(answer.text.startswith('Success.'))
+    self.assertEqual([call.args[1] for call in self.takeover.call_args_list],
+                     [False, False, False, True])
+
+  def test_what_cannot_be_forced_offers_nothing(self):
+    self.takeover.side_effect = TakeoverRefused('no backup')
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertNotIn('name="force"', answer.text)
+
+  def test_the_release_adds_facts_which_are_text(self):
+    path = pathlib.Path(self.clone.at('etc/information.py'))
+    self.clone.configure(information=str(path))
+    for code, expected in (
+        ('def main():\n  return {"Disk": "<b>full</b>", "Count": 3}\n',
+         'Disk: <b>full</b> Count: 3'),
+        ('def main():\n  return [1]\n', 'main() returned no dictionary'),
+        ('raise SystemExit("no")\n', 'information is not to be had')):
+      path.write_text(code, encoding='utf-8')
+      self.assertIn(expected, self.text())
+      self.assertNotIn('<b>', self.page.get('/').text)
 
   def test_a_refusal_is_told_and_is_no_success(self):
     for error in (TakeoverRefused('not now'), MasterError('not reached')):

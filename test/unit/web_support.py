@@ -1,11 +1,14 @@
 """A service's application behind its real server, in a thread."""
 import asyncio
 import http.client
+import http.server
+import json
 import socket
 import ssl
 import threading
+import urllib.parse
 
-from resilient import web
+from resilient import authentication, web
 
 from .support import wait_until
 
@@ -75,3 +78,32 @@ class Served:
       except ConnectionResetError:
         pass
       return found
+
+
+def serve_status(test, status, secret):
+  """Return the URL of a partition that says `status`, in the name of the tree
+  whose secret is in file `secret`."""
+  class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers /status."""
+
+    def do_GET(self):
+      """Say it, signed."""
+      where = urllib.parse.urlsplit(self.path)
+      known = where.path == '/status/' + authentication.token(
+        secret, authentication.STATUS)
+      body = json.dumps(status).encode()
+      self.send_response(200 if known else 404)
+      self.send_header(
+        authentication.ANSWER_SIGNATURE, authentication.answer_signature(
+          secret, urllib.parse.parse_qs(where.query)['question'][0], body))
+      self.end_headers()
+      self.wfile.write(body)
+
+    def log_message(self, *_):
+      """Say nothing."""
+
+  server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
+  threading.Thread(target=server.serve_forever, daemon=True).start()
+  test.addCleanup(server.server_close)
+  test.addCleanup(server.shutdown)
+  return 'http://127.0.0.1:%d/' % server.server_port

@@ -1,0 +1,149 @@
+"""Task ``leadership`` of a leader: does it still lead?
+
+A leader that was cut off when it was replaced finds out, by the SlapOS master
+or by any PBS, and then refuses to export and has its service refuse writes.
+See "Takeover" in docs/design.rst.
+"""
+import logging
+import time
+import urllib.error
+
+from . import succession
+from .durable import read_json, remove, write_json
+from .generation import from_json
+from .master import Master, MasterError
+from .process import Failed, run
+from .takeover_journal import Journal
+
+log = logging.getLogger('resilient.leadership')
+TASK = 'leadership'
+# Seconds for an old leader that was told.
+_PATIENCE = 5
+
+
+def own_epoch(configuration):
+  """Return the epoch of this leader."""
+  sealed = from_json(read_json(configuration.state('sealed.json')))
+  told = read_json(configuration.state('leadership.json'), {}).get('epoch', 1)
+  return max(told, sealed.epoch if sealed else 1)
+
+
+def _record(configuration):
+  return read_json(configuration.state('replaced.json'))
+
+
+def replaced(configuration):
+  """Return why this leader must not export, or ''."""
+  record = _record(configuration)
+  if record is None or record['epoch'] <= own_epoch(configuration):
+    # The second: it was brought back.
+    return ''
+  return 'this leader has been replaced: ' + record['why']
+
+
+def tell(configuration, url, generation):
+  """Have the leader that takes hints at `url` look whether it was replaced.
+  Return whether it says, within seconds, that it has stopped."""
+  from . import notify, peer_status
+  try:
+    notify.post(configuration, url, generation, timeout=3)
+  except urllib.error.HTTPError as error:
+    # It hears a generation once: this takeover may have been run before.
+    log.info('the old leader at %s does not take the hint: %s', url, error)
+  except (OSError, ValueError) as error:
+    log.info('the old leader at %s was not told: %s', url, error)
+    return False
+  end = time.monotonic() + _PATIENCE
+  while time.monotonic() < end:
+    status = peer_status.ask(configuration, url, timeout=3) or {}
+    if (status.get('leadership') or {}).get('stopped'):
+      return True
+    time.sleep(0.1)
+  return False
+
+
+def has_taken_over(configuration):
+  """Whether the clone of `configuration` has become the leader at the master.
+  """
+  return 'renamed' in Journal(configuration).record.get('done', ())
+
+
+def stopped(configuration):
+  """Whether this leader was replaced, and its service refuses writes."""
+  return bool(replaced(configuration) and _record(configuration)['fenced'])
+
+
+def _by_master(configuration, master):
+  """Return (epoch, why) if the master says that another one leads.  Raises
+  MasterError."""
+  own = master.look(configuration.address)
+  if own.type != succession.FROZEN and own.title == configuration.name + '0':
+    return None
+  epoch = own.parameters.get('epoch', '')
+  why = 'the SlapOS master has it as %s, of type %s' % (own.title, own.type)
+  if own.parameters.get(succession.SUCCESSOR):
+    why = succession.describe(own.parameters)
+  return int(epoch) if epoch.isdigit() else 0, why
+
+
+def _by_pbs(configuration):
+  """Return (epoch, why) if any PBS knows of a later leader."""
+  # Not with the module: each gate imports it, and must start fast.
+  from . import peer_status
+  own = own_epoch(configuration)
+  urls = getattr(configuration, 'notify', ())
+  for url, status in peer_status.ask_all(configuration, urls).items():
+    epoch = peer_status.epoch(status, configuration.name)
+    if epoch > own:
+      return epoch, 'the PBS at %s has backups of epoch %d, and this is %d' % (
+        url, epoch, own)
+  return None
+
+
+def look(configuration, master):
+  """Find out, and act on it.  Raises Failed if fencer or promoter fails."""
+  found, reached = None, True
+  try:
+    found = _by_master(configuration, master(configuration))
+  except MasterError as error:
+    reached = False
+    log.info('whether this leader was replaced: %s', error)
+  found = found or _by_pbs(configuration)
+  record = _record(configuration)
+  if found:
+    epoch, why = found
+    own = own_epoch(configuration)
+    if not replaced(configuration):
+      log.error('this leader has been replaced: %s', why)
+      record = {'at': time.time(), 'why': why, 'fenced': False}
+    if not record['fenced'] or record.get('epoch', 0) < epoch:
+      # First known, then fenced: nothing is exported from here on.
+      record['epoch'] = max(epoch, own + 1)
+      write_json(configuration.state('replaced.json'), record)
+      _run(configuration.fencer, configuration.fencer_deadline)
+      write_json(configuration.state('replaced.json'),
+                 dict(record, fenced=True))
+  elif record and (reached or not replaced(configuration)):
+    log.info('this leader leads again')
+    _run(configuration.promoter, configuration.promoter_deadline)
+    remove(configuration.state('replaced.json'))
+
+
+def _run(program, deadline):
+  if program:
+    run([program], deadline)
+
+
+def task(configuration, master=Master):
+  """One run of the task.  Returns whether it succeeded.
+
+  master: returns the Master of a configuration.
+  """
+  with configuration.store.recording(TASK) as report:
+    report.quiet = True
+    try:
+      look(configuration, master)
+    except (Failed, OSError) as error:
+      log.error('leadership: %s', error)
+      report.failed(str(error))
+    return report.success

@@ -1,0 +1,84 @@
+"""What other partitions of the tree say of themselves: their ``/status``.
+
+It helps to decide, and nothing depends on an answer.
+"""
+import concurrent.futures
+import json
+import logging
+import secrets
+import urllib.parse
+import urllib.request
+
+from . import authentication
+
+log = logging.getLogger('resilient.peer_status')
+
+_LARGEST_ANSWER = 4 << 20
+
+
+def ask(configuration, url, timeout=5):
+  """Return the status of the member of our tree that serves `url`, any of its
+  URLs, or None if it gives none that it signed.
+
+  timeout: seconds for each step of the exchange.
+  """
+  if not url.startswith(('http://', 'https://')):
+    return None
+  # No proxy: the peers are addressed directly, whatever the environment says.
+  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  question, path = secrets.token_hex(16), configuration.secret_file
+  try:
+    with opener.open(urllib.parse.urljoin(url, '/status/%s?question=%s' % (
+        authentication.token(path, authentication.STATUS), question)),
+        timeout=timeout) as answer:
+      body = answer.read(_LARGEST_ANSWER)
+      signature = answer.headers.get(authentication.ANSWER_SIGNATURE, '')
+    if not authentication.same(signature, authentication.answer_signature(
+        path, question, body)):
+      raise ValueError('the signature of its answer is wrong')
+    status = json.loads(body)
+  except (OSError, ValueError) as error:
+    log.info('%s does not tell its status: %s', url, error)
+    return None
+  return status if isinstance(status, dict) else None
+
+
+def ask_all(configuration, urls, timeout=5):
+  """Return {url: status or None}, all asked at the same time."""
+  urls = list(urls)
+  if not urls:
+    return {}
+  with concurrent.futures.ThreadPoolExecutor(len(urls)) as pool:
+    return dict(zip(urls, pool.map(
+      lambda url: ask(configuration, url, timeout), urls)))
+
+
+def epoch(status, name):
+  """Return the largest epoch of service `name` that `status`, of a leader, a
+  clone or a PBS, knows of; 0 for none."""
+  if not isinstance(status, dict):
+    return 0
+  archive = _object(_object(status.get('archives')).get(name))
+  leadership = _object(status.get('leadership'))
+  return max(_epoch(found) for found in (
+    status.get('generation'), archive.get('generation'), archive.get('leader'),
+    leadership))
+
+
+def archived(status, name):
+  """Return the newest generation, as JSON, that a PBS with `status` holds or
+  knows the leader to have; None if it says nothing of it."""
+  archive = _object(_object(_object(status).get('archives')).get(name))
+  found = [item for item in (archive.get('generation'), archive.get('leader'))
+           if _epoch(item)]
+  return max(found, key=lambda item: (item['epoch'], item.get('sequence', 0)),
+             default=None)
+
+
+def _object(value):
+  return value if isinstance(value, dict) else {}
+
+
+def _epoch(value):
+  number = _object(value).get('epoch')
+  return number if isinstance(number, int) else 0

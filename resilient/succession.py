@@ -1,0 +1,129 @@
+"""Who leads, by what the SlapOS master knows; and how one becomes the leader.
+
+An instance that was replaced has the facts of it as its parameters: a *claim*.
+So claims form a chain from each old leader to the present one, which can be
+followed without changing anything.  Only who won writes a claim; between clones
+that try at once, two marks at the old leader decide, its title and a published
+value, both written by its address.  See "At the SlapOS master" in
+docs/design.rst.
+"""
+import logging
+import random
+import time
+import typing
+
+from .master import MARK, MasterError, NoInstance
+
+log = logging.getLogger('resilient.succession')
+
+# What makes a claim; the values are texts.
+SUCCESSOR = 'successor'
+FROZEN = 'frozen'
+# How the title of what was replaced begins.
+BROKEN = 'broken-'
+_LONGEST_CHAIN = 1000
+_LONGEST_ELECTION = 20
+# Seconds that one who did not win leaves to the others, at random: those who
+# wait do not all try again at once.
+_WAIT = (2, 5)
+
+
+class Lost(Exception):
+  """Another instance takes over, or did; the message says which and when."""
+
+
+class Head(typing.NamedTuple):
+  """The end of the chain of claims.
+
+  address: of the present leader, or of who is about to be.  instance: what the
+  master knows of it.  epoch: the largest one that a claim on the way tells.
+  claim: the last claim on the way, or None.
+  """
+  address: str
+  instance: typing.Any
+  epoch: int
+  claim: dict | None
+
+
+def is_claimed(instance, leader_name):
+  """Whether `instance` was replaced, and says by whom."""
+  return bool(instance.parameters.get(SUCCESSOR)) and (
+    # Else it leads again, and the root did not yet write what a leader gets.
+    instance.title != leader_name)
+
+
+def head(master, address, leader_name):
+  """Follow the claims from `address` on; return a Head.
+
+  Raises MasterError.
+  """
+  epoch, claim, seen = 0, None, set()
+  while True:
+    instance = master.look(address)
+    if (not is_claimed(instance, leader_name) or address in seen
+        or len(seen) > _LONGEST_CHAIN):
+      return Head(address, instance, epoch, claim)
+    seen.add(address)
+    claim = instance.parameters
+    epoch = max(epoch, _number(claim.get('epoch')))
+    address = claim[SUCCESSOR]
+
+
+def _number(text):
+  return int(text) if str(text).isdigit() else 0
+
+
+def describe(claim):
+  """Return who made `claim`, when and for which data."""
+  return '%s (%s) took over on %s, with generation %s and epoch %s' % (
+    claim.get('successor-title', '?'), claim.get(SUCCESSOR),
+    claim.get('date', '?'), claim.get('generation', '?'),
+    claim.get('epoch', '?'))
+
+
+def replace(master, address, facts, leader_name, broken):
+  """Have the instance at `address` renamed and frozen, on behalf of the
+  instance at ``facts[SUCCESSOR]``.  May be repeated after any interruption.
+
+  facts: parameters of the frozen instance.
+  broken: its new title, which no other candidate uses.
+
+  Raises Lost if another instance replaces it, and MasterError.
+  """
+  own = facts[SUCCESSOR]
+  for number in range(2, _LONGEST_ELECTION):
+    instance = master.look(address)
+    if is_claimed(instance, leader_name):
+      if instance.parameters[SUCCESSOR] != own:
+        raise Lost(describe(instance.parameters))
+      return
+    closed = instance.title.startswith(broken)
+    if closed and instance.published.get(MARK) == own:
+      # Won: from the mark to the title, both ours, nobody came between.
+      try:
+        master.request(instance.title, FROZEN, facts, 'stopped')
+      except NoInstance:
+        log.info('%s has changed its title meanwhile', address)
+      continue
+    if instance.title.startswith(BROKEN):
+      _wait_for_others(master, address, leader_name)
+      instance = master.look(address)
+      if is_claimed(instance, leader_name):
+        continue
+    master.mark(address, instance.published, own)
+    if master.look(address).title != instance.title:
+      _wait_for_others(master, address, leader_name)
+      continue
+    master.rename(address, broken if not instance.title.startswith(broken)
+                  else '%s-%d' % (broken, number))
+  raise MasterError('the SlapOS master changed the marks of this takeover each'
+                    ' time')
+
+
+def _wait_for_others(master, address, leader_name):
+  """Another candidate is at it: leave it the time to win."""
+  end = time.monotonic() + random.uniform(*_WAIT)
+  while time.monotonic() < end:
+    if is_claimed(master.look(address), leader_name):
+      return
+    time.sleep(0.1)

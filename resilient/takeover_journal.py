@@ -1,0 +1,52 @@
+"""``takeover.json``: what a takeover decided, and how far it came."""
+import time
+
+from . import succession
+from .durable import read_json, remove, write_json
+
+STEPS = ('fenced', 'replaced', 'renamed', 'promoted', 'banged')
+
+
+class Journal:
+  """The journal of the partition of `configuration`; `record` is all of it,
+  and empty if there is none."""
+
+  def __init__(self, configuration):
+    self._path = configuration.state('takeover.json')
+    self.record = read_json(self._path, {})
+
+  @property
+  def left(self):
+    """The steps that are left of a takeover that was begun."""
+    return [name for name in STEPS
+            if self.record and name not in self.record['done']]
+
+  def write(self, **changes):
+    """Change the record, durably."""
+    self.record.update(changes)
+    write_json(self._path, self.record)
+
+  def forget(self):
+    """There is no takeover."""
+    self.record = {}
+    remove(self._path)
+
+  def facts(self, configuration):
+    """Return the parameters of the instance that is replaced."""
+    return {
+      'namebase': configuration.name,
+      succession.SUCCESSOR: configuration.address,
+      'successor-title': self.record['title'],
+      'epoch': str(self.record['epoch']),
+      'generation': self.record['label'],
+      'date': time.strftime(
+        '%Y-%m-%d %H:%M:%S UTC', time.gmtime(self.record['at']))}
+
+
+def unfinished(configuration):
+  """Return a sentence on a takeover that was begun here and is not complete,
+  or ''."""
+  left = Journal(configuration).left
+  return left and (
+    'a takeover was begun here and is not complete (left: %s): run bin/takeover'
+    ' again' % ', '.join(left)) or ''
