@@ -87,6 +87,7 @@ class TestServices(MasterTestCase):
       *(pattern % (name, number) for name, number in (
         ('web', 1), ('web', 2), ('base', 1)) for pattern in (
           'takeover-%s-%d-url', 'takeover-%s-%d-password',
+          'takeover-%s-%d-fingerprint',
           'feed-url-%s-%d-pull', 'feed-url-%s-%d-push')), 'more'},
       set(self.published()))
     for title, more in (('web0', 'leader'), ('web2', 'clone')):

@@ -90,8 +90,9 @@ class TestLeadership(FamilyCase):
     for service in ('equeue', 'notifier'):
       self.start([*self.leader.command(service), '--log',
                   self.leader.at('var/log/%s.log' % service)], cwd=ROOT)
-    wait_until(lambda: peer_status.ask(self.configuration, url), 'the leader answers', 30)
-    self.assertFalse(peer_status.ask(self.configuration, url)['leadership']['stopped'])
+    status = wait_until(lambda: peer_status.ask(self.configuration, url),
+                        'the leader answers', 30)
+    self.assertFalse(status['leadership']['stopped'])
     said = takeover.takeover(self.clone.configuration)[0]
     self.assertIn('The old leader takes no more writes.', said)
     self.assertEqual(self.hooks(), ['f'])

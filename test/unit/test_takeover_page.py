@@ -99,7 +99,8 @@ class TestPage(TestCase):
 
   def test_to_submit_twice_is_harmless(self):
     self.takeover.side_effect = [
-      'data1 is now data0.', 'data0 leads already, nothing was done.']
+      ('data1 is now data0.', ''),
+      ('data0 leads already, nothing was done.', '')]
     for _ in range(2):
       answer = self.page.post('/', data={'password': _PASSWORD})
       self.assertEqual(answer.status_code, 200)
