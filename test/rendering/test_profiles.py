@@ -8,8 +8,6 @@ import os
 import pathlib
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import unittest
@@ -18,8 +16,9 @@ import urllib.parse
 import slapos.slap
 from slapos.util import dumps, loads
 
+from .real_buildout import buildout
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-_BIN = pathlib.Path(sys.executable).parent
 _SOFTWARE = '''\
 [buildout]
 extends = {root}/buildout.cfg
@@ -117,17 +116,6 @@ class Master:
     self.server = Server(('::1', 0), Handler)
     self.url = 'http://[::1]:%d' % self.server.server_port
     threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-def buildout(directory):
-  """Run buildout in `directory`.  Raises AssertionError."""
-  result = subprocess.run(
-    [_BIN / 'buildout'], cwd=directory, stdin=subprocess.DEVNULL,
-    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8',
-    timeout=300, check=False,
-    env=dict(os.environ, PATH='%s:%s' % (_BIN, os.environ['PATH'])))
-  if result.returncode:
-    raise AssertionError(result.stdout[-4000:])
 
 
 class ProfileCase(unittest.TestCase):

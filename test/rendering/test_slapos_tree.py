@@ -8,12 +8,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
+from .real_buildout import buildout
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-_BIN = pathlib.Path(sys.executable).parent
 _MONITOR = pathlib.Path(__file__).with_name('slapos-tree') / 'monitor.cfg'
 # A component of the tree: where it is is decided by its recipe.
 _COMPONENT = '''\
@@ -69,17 +69,6 @@ recipe = slapos.cookbook:wrapper
 command-line = /bin/true
 wrapper-path = ${{exporter:wrapper}}
 '''
-
-
-def buildout(directory, *arguments):
-  """Run buildout in `directory`.  Raises AssertionError."""
-  result = subprocess.run(
-    [_BIN / 'buildout', *arguments], cwd=directory, stdin=subprocess.DEVNULL,
-    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8',
-    timeout=300, check=False,
-    env=dict(os.environ, PATH='%s:%s' % (_BIN, os.environ['PATH'])))
-  if result.returncode:
-    raise AssertionError(result.stdout[-4000:])
 
 
 class TreeCase(unittest.TestCase):

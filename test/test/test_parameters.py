@@ -214,9 +214,16 @@ class ParametersTest(ResilientTestCase):
         leader.write('meanwhile', sentence)
         self.tree.back_up()
 
-    self.change(remove_backup_older_than='3W',
-                resiliency_export_deadline='3600')
-    self.assertEqual(3600, int(self.told(leader, 'export-deadline')))
+    self.change(
+      remove_backup_older_than='3W', resiliency_export_deadline='3600',
+      resiliency_import_deadline=601, resiliency_transfer_deadline=602,
+      resiliency_check_interval=5)
+    clone = self.tree.clone(1)
+    for node, key, value in (
+        (leader, 'export-deadline', 3600), (clone, 'import-deadline', 601),
+        (pbs, 'transfer-deadline', 602), (clone, 'check-interval', 5),
+        (pbs, 'check-interval', 5)):
+      self.assertEqual(value, int(self.told(node, key)), (node, key))
     self.assertEqual(
       ['3W'], [shared['remove-backup-older-than'] for shared in self.told(
         pbs, 'shared-instances') if shared['type'] == 'pull'])

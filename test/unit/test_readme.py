@@ -113,5 +113,19 @@ class ReadmeTest(unittest.TestCase):
         self.assertIn('\n[%s]\n' % name, override)
 
 
+class TestsTest(unittest.TestCase):
+  """What test/README.rst says."""
+
+  def test_each_test_that_it_names_exists(self):
+    text = (ROOT / 'test/README.rst').read_text('utf-8')
+    for kind, folder in (('story', 'test/test'), ('unit', 'test/unit')):
+      names = re.findall(r'\* %s: ``(\w+)``' % kind, text)
+      self.assertGreater(len(names), 12)
+      code = ''.join(path.read_text('utf-8')
+                     for path in (ROOT / folder).glob('test_*.py'))
+      self.assertEqual([], [
+        name for name in names if '  def %s(' % name not in code])
+
+
 if __name__ == '__main__':
   unittest.main()
