@@ -33,6 +33,8 @@ def _element(parent, name, text=None, **attributes):
 
 
 def _date(moment):
+  # Years that have a date, whatever a clock said.
+  moment = min(max(moment, 0), 1e11)
   return datetime.datetime.fromtimestamp(
     moment, datetime.timezone.utc).isoformat(timespec='seconds')
 
