@@ -27,7 +27,7 @@ _WORK = pathlib.Path(os.environ.get(
 _BASE = _WORK / 't'
 _LIMIT_OF_PASSES = 12
 # The folders with other releases that extend the stack.
-_FOLDERS = ()
+_FOLDERS = ('database', 'lapp', 'lamp')
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -35,9 +35,8 @@ def fetched():
                 if name not in _SKIPPED and not name.startswith('.')]
     top = os.path.relpath(folder, ROOT).split(os.sep)[0]
     for name in files:
-      if (name.endswith(('.cfg.in', '.py.in')) or top == 'templates'
-          or name.endswith('.py')
-          and top in ('resilient', 'payload', 'component')
+      if (name.endswith(('.cfg.in', '.py.in', '.conf.in', '.php'))
+          or top == 'templates' or name.endswith('.py') and top != '.'
           or name.endswith('.html') and top == 'payload'):
         found.add(pathlib.Path(folder, name))
   return found
