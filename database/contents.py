@@ -14,6 +14,7 @@ one step.  Any other content is a leftover, and removed by the next that is
 made.
 """
 import contextlib
+import ctypes
 import os
 import shutil
 import stat
@@ -127,9 +128,11 @@ def sync_file(path):
 
 
 def sync_tree(path):
-  """Make all that is in folder `path` durable."""
-  for folder, _, names in os.walk(path):
-    for name in names:
-      if not os.path.islink(os.path.join(folder, name)):
-        sync_file(os.path.join(folder, name))
-    fsync_directory(folder)
+  """Make all that is in folder `path` durable: its whole filesystem, which is
+  faster than file by file.  Raises OSError."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+      raise OSError(ctypes.get_errno(), 'syncfs', path)
+  finally:
+    os.close(descriptor)

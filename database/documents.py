@@ -93,13 +93,15 @@ def _stays_inside(name):
 
 
 def _check(member):
-  """Raise tarfile.TarError if `member` is no plain thing in the folder."""
+  """Raise tarfile.TarError if `member` is no plain thing in the folder; let it
+  be the partition's user's alone, whatever the archive says."""
   links = (member.linkname,) if member.issym() or member.islnk() else ()
   if not (member.isfile() or member.isdir() or links):
     raise tarfile.TarError('%s is no file, folder or link' % member.name)
   for name in (member.name, *links):
     if not _stays_inside(name):
       raise tarfile.TarError('%s leads out of the folder' % name)
+  member.mode = 0o700 if member.isdir() else 0o600
 
 
 def _unpack(url, archive, target):
@@ -116,9 +118,3 @@ def _unpack(url, archive, target):
     raise DocumentsError(
       'parameter document-root-url is %r, and must be a tar archive with'
       ' relative names: %s' % (url, error)) from error
-  for folder, folders, names in os.walk(target):
-    for name in folders + names:
-      path = os.path.join(folder, name)
-      if not os.path.islink(path):
-        # The partition's user alone, whatever the archive says.
-        os.chmod(path, 0o700 if name in folders else 0o600)

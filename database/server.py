@@ -59,6 +59,7 @@ class Server:
     self.process = subprocess.Popen(
       command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT, start_new_session=True,
+      env=dict(os.environ, LC_ALL='C.UTF-8', **engine.ENVIRONMENT),
       pass_fds=() if descriptor is None else (descriptor,),
       preexec_fn=die_with_parent)
     threading.Thread(target=self._read, daemon=True).start()

@@ -38,6 +38,8 @@ class Engine:
   # Ends transactions, then itself.
   STOP = signal.SIGTERM
   NOISE = None
+  # Modes of files and folders.
+  ENVIRONMENT = {'UMASK': '0600', 'UMASK_DIR': '0700'}
   # Settings that are the stack's, or have a parameter of their own.
   RESERVED = {
     'basedir', 'bind_address', 'datadir', 'init_file',
@@ -56,7 +58,7 @@ class Engine:
   def installed(self):
     """Return the versions that are installed, the newest first."""
     try:
-      said = query([self._program('mariadbd'), '--version'], '').stdout
+      said = query([self._program('mariadbd'), '--version']).stdout
     except FileNotFoundError:
       return []
     return re.findall(r' Ver (\d+\.\d+)\.', said)
@@ -78,7 +80,8 @@ class Engine:
     run([self._program('mariadb-install-db'), '--no-defaults',
          '--datadir=' + os.path.join(content, DATABASE), '--skip-test-db',
          '--auth-root-authentication-method=socket',
-         '--auth-root-socket-user=' + self._owner], _DEADLINE)
+         '--auth-root-socket-user=' + self._owner], _DEADLINE,
+        self.ENVIRONMENT)
 
   def settings(self, configuration):
     """Return the text of the file of settings, from the parameters."""
@@ -96,7 +99,7 @@ class Engine:
     done = query([self._program('mariadbd'),
                   '--defaults-file=' + os.path.join(content, SETTINGS),
                   '--datadir=' + os.path.join(content, DATABASE),
-                  '--help', '--verbose'], '', check=False)
+                  '--help', '--verbose'], check=False)
     if done.returncode:
       raise ServerError('MariaDB does not take the settings: '
                         + self.reason(done.stderr.splitlines()))
@@ -177,6 +180,8 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
       # did not change is the same file.
       run([*self._client('mariadb-dump'), '--single-transaction', '--quick',
            '--routines', '--events', '--triggers', '--hex-blob',
+           # A table with a sequence in it cannot be loaded while it is locked.
+           '--skip-add-locks',
            '--skip-dump-date', '--max-allowed-packet=1G',
            '--result-file=' + os.path.join(target, 'database-%s.sql' % name),
            '--databases', name], _DUMP_DEADLINE)
@@ -185,8 +190,9 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
     """Load a dump into the private server, which is empty."""
     for name in (_ROLES, *sorted(set(os.listdir(source)) - {_ROLES})):
       with open(os.path.join(source, name), 'rb') as file:
-        run([*self._client('mariadb', True), '--binary-mode',
-             '--max-allowed-packet=1G'], _DUMP_DEADLINE, file)
+        query([*self._client('mariadb', True), '--binary-mode',
+               '--max-allowed-packet=1G'], source=file,
+              deadline=_DUMP_DEADLINE)
     # Administrators of other partitions, who need no password.
     strangers = self.sql(_STRANGERS % self._owner, private=True)
     self.sql(strangers, private=True)

@@ -41,6 +41,7 @@ class Engine:
   NAME = 'PostgreSQL'
   # Ends transactions, then itself.
   STOP = signal.SIGINT
+  ENVIRONMENT = {}
   # What a standby without a primary says every few seconds.
   NOISE = re.compile('waiting for WAL to become available')
   # Settings that are the stack's, or have a parameter of their own.
@@ -102,7 +103,7 @@ class Engine:
                   '-D', os.path.join(content, DATABASE),
                   '-C', 'max_connections',
                   '-c', 'config_file=' + os.path.join(content, SETTINGS)],
-                 '', check=False)
+                 check=False)
     if done.returncode:
       raise ServerError('PostgreSQL does not take the settings: '
                         + self.reason(done.stderr.splitlines()))

@@ -78,7 +78,7 @@ def kill_group(process):
 
 
 def run(command, deadline, accepted=(0,), environment=None, lock=None,
-        capture=False, source=None):
+        capture=False):
   """Run `command`, a list, and return its Result.
 
   deadline: seconds after which it is ended, with all that it started.
@@ -87,7 +87,6 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   lock: descriptor of a lock that it holds, too.
   capture: its standard output is data for the caller: `output` is that alone
     and whole, while its standard error is logged.
-  source: an open file that it reads as its standard input.
 
   Raises Failed.
   """
@@ -96,7 +95,7 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   try:
     process = subprocess.Popen(
       command,
-      stdin=subprocess.DEVNULL if source is None else source,
+      stdin=subprocess.DEVNULL,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE if capture else subprocess.STDOUT,
       env=None if environment is None else dict(os.environ, **environment),

@@ -3,7 +3,7 @@ SELECT id, ticket, name, encode(raw, 'hex'), amount, ratio, at AT TIME ZONE 'UTC
   day, span, words, document, address, feeling, count, doubled
   FROM things ORDER BY id;
 SELECT * FROM parts ORDER BY part;
-SELECT tableoid::regclass, count(*) FROM parts GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass::text, count(*) FROM parts GROUP BY 1 ORDER BY 1;
 SELECT * FROM happy_things;
 SELECT number FROM counted;
 SELECT * FROM changes ORDER BY id;
