@@ -51,8 +51,11 @@ class Server:
     self.private = private
     self.lines = []
 
+    # Of a private one nothing is to be saved: the next import makes it anew.
+    end = signal.SIGKILL if private else engine.STOP
+
     def die_with_parent():
-      ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, engine.STOP)
+      ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, end)
 
     command = engine.command(content, private)
     log.info('%s serves %s', engine.NAME, content)

@@ -28,7 +28,7 @@ _DATABASES = ("SELECT datname FROM pg_database"
               " WHERE datname <> 'template0' ORDER BY datname")
 
 # First match counts.  Nobody is the superuser over the network.
-_ACCESS = '''local all postgres peer map=owner
+_ACCESS = '''local all,replication postgres peer map=owner
 local all all scram-sha-256
 host all postgres all reject
 host all all all scram-sha-256
@@ -201,8 +201,8 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
       # A file a table, as text: a table that did not change is the same file,
       # and one that did differs where it did.
       run([*self._client('pg_dump', name), '--format=directory',
-           '--compress=0', '--file', os.path.join(target, 'database-' + name)],
-          _DUMP_DEADLINE)
+           '--compress=0', '--no-tablespaces',
+           '--file', os.path.join(target, 'database-' + name)], _DUMP_DEADLINE)
 
   def _is_used(self, name):
     return self.sql('''SELECT EXISTS (SELECT FROM pg_class c

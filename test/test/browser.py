@@ -1,8 +1,9 @@
-"""A real browser, without a screen."""
+"""A real browser, without a screen, and the sample page of lapp and lamp."""
 import contextlib
 import tempfile
 
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 
 _DEADLINE = 60
 _ARGUMENTS = (
@@ -27,3 +28,32 @@ def browser():
       yield driver
     finally:
       driver.quit()
+
+
+def _notes(driver):
+  return [item.text
+          for item in driver.find_elements(By.CSS_SELECTOR, '#notes li')]
+
+
+def read_notes(url):
+  """Return the notes on the page of a leader at `url`, the newest first.
+
+  Raises AssertionError if it is not the page of a leader.
+  """
+  with browser() as driver:
+    driver.get(url)
+    role = driver.find_element(By.ID, 'role').text
+    if 'This is the leader' not in role:
+      raise AssertionError(role)
+    return _notes(driver)
+
+
+def write_note(url, text):
+  """Write a note on the page at `url`; return the notes that it shows then."""
+  with browser() as driver:
+    driver.get(url)
+    # What is no key of a keyboard cannot be typed.
+    driver.execute_script(
+      "document.getElementById('text').value = arguments[0]", text)
+    driver.find_element(By.TAG_NAME, 'button').click()
+    return _notes(driver)

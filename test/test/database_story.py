@@ -5,10 +5,9 @@ import signal
 import threading
 
 import psutil
-from selenium.webdriver.common.by import By
 
 from ..databases import SqlError, TOTAL, Writer
-from .browser import browser
+from .browser import read_notes, write_note
 from .node import fetch, wait_until
 
 _NOTE = 'Zażółć <b>gęślą</b> 日本語 😀'
@@ -120,7 +119,8 @@ class DatabaseStory:
     with self.subTest('an importer that is killed converges'):
       self._importer_is_killed()
 
-    self._write_a_note()
+    self.assertEqual(
+      [_NOTE], write_note(tree.root.parameters['url'], _NOTE))
     with self.subTest('takeover in the middle of writes'):
       with self.writing() as writer:
         least = self.back_up(writer)
@@ -235,29 +235,10 @@ class DatabaseStory:
     self.assert_sound(clone, writer.committed)
     self.assertEqual({}, clone.problems())
 
-  # The application
-
-  def _write_a_note(self):
-    with browser() as driver:
-      driver.get(self.tree.root.parameters['url'])
-      driver.execute_script(
-        "document.getElementById('text').value = arguments[0]", _NOTE)
-      driver.find_element(By.TAG_NAME, 'button').click()
-      self.assertEqual(
-        [_NOTE], [item.text for item in driver.find_elements(
-          By.CSS_SELECTOR, '#notes li')])
-
   def _read_the_note(self):
     """Read it, and write another one, on the page of the leader."""
-    with browser() as driver:
-      driver.get(self.tree.root.parameters['url'])
-      self.assertIn('This is the leader',
-                    driver.find_element(By.ID, 'role').text)
-      before = [item.text for item in driver.find_elements(
-        By.CSS_SELECTOR, '#notes li')]
-      self.assertIn(_NOTE, before)
-      driver.find_element(By.ID, 'text').send_keys('another')
-      driver.find_element(By.TAG_NAME, 'button').click()
-      self.assertEqual(['another', *before], [
-        item.text for item in driver.find_elements(
-          By.CSS_SELECTOR, '#notes li')])
+    before = read_notes(self.tree.root.parameters['url'])
+    self.assertIn(_NOTE, before)
+    self.assertEqual(
+      ['another', *before],
+      write_note(self.tree.root.parameters['url'], 'another'))
