@@ -1,9 +1,9 @@
 """The one command of lapp, and of lamp: ``lapp COMMAND``.
 
 ``prepare`` is run when the instance is built: it reads the parameters, as JSON,
-from its input, and prints what is to be published.  ``serve`` is the service;
-the stack runs ``export`` and ``import``.  A failure is an exit status, and one
-line that says why.
+from its input, and prints what is to be published.  ``serve`` is the service,
+``keep`` runs those of Apache and PHP; the stack runs ``export`` and ``import``.
+A failure is an exit status, and one line that says why.
 """
 import argparse
 import json
@@ -18,6 +18,7 @@ from resilient.durable import read_json, write_bytes, write_if_changed
 from resilient.process import Failed
 
 from . import configuration as configuration_module, documents, transfer
+from .child import keep
 from .contents import Contents, CREDENTIALS, SETTINGS, sync_tree
 from .server import serve, ServerError
 
@@ -113,13 +114,17 @@ def _parser(name):
   for command, help_text in (
       ('prepare', 'make what is missing, as the parameters say'),
       ('serve', 'run the server'),
+      ('keep', 'run another program, whose command line follows'),
       ('export', 'dump database and application while they are in use'),
       ('import', 'let the server serve a dump')):
     parsed = commands.add_parser(command, help=help_text)
-    parsed.add_argument('--configuration', required=True, metavar='FILE')
-    if command == 'serve':
+    if command in ('serve', 'keep'):
       parsed.add_argument('--log', help='a file that logrotate may move away')
-    elif command != 'prepare':
+    if command == 'keep':
+      parsed.add_argument('program', nargs=argparse.REMAINDER)
+      continue
+    parsed.add_argument('--configuration', required=True, metavar='FILE')
+    if command in ('export', 'import'):
       parsed.add_argument('--dump', required=True, metavar='DIRECTORY')
   return parser
 
@@ -134,6 +139,9 @@ def main(name, make_engine, argv=None):
   _start_logging(getattr(arguments, 'log', None), logging.WARNING
                  if arguments.command == 'prepare' else logging.INFO)
   try:
+    if arguments.command == 'keep':
+      keep(arguments.program)
+      return 0
     if arguments.command == 'prepare':
       _prepare(make_engine, arguments.configuration)
       return 0

@@ -3,23 +3,20 @@
 The service serves the current content, and another one as soon as it is the
 current one.  So an import is a rename, whoever runs when.
 """
-import ctypes
 import logging
 import os
 import signal
-import subprocess
-import threading
 import time
 
 from resilient.durable import lock, read_json
 
+from .child import Child, stop_on_sigterm, Stopped
 from .contents import Contents, CREDENTIALS, RELEASE
 
 log = logging.getLogger('database.server')
 
-_PR_SET_PDEATHSIG = 1
 _START = 300    # seconds: a server that was killed repairs its data first
-_STOP = 120
+_SUCCESSION = 300  # until a predecessor has ended
 _LOOK = 0.1
 _AGAIN = 5      # seconds until a server that ended is started again
 _SOCKET_LIMIT = 107
@@ -38,7 +35,7 @@ def check_socket(path):
         _SOCKET_LIMIT, path, len(os.fsencode(path))))
 
 
-class Server:
+class Server(Child):
   """The server of `engine` on a content.
 
   private: it listens on a socket of its own alone, and takes writes.
@@ -49,37 +46,12 @@ class Server:
     self.engine = engine
     self.content = content
     self.private = private
-    self.lines = []
-
-    # Of a private one nothing is to be saved: the next import makes it anew.
-    end = signal.SIGKILL if private else engine.STOP
-
-    def die_with_parent():
-      ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, end)
-
-    command = engine.command(content, private)
     log.info('%s serves %s', engine.NAME, content)
-    self.process = subprocess.Popen(
-      command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT, start_new_session=True,
-      env=dict(os.environ, LC_ALL='C.UTF-8', **engine.ENVIRONMENT),
-      pass_fds=() if descriptor is None else (descriptor,),
-      preexec_fn=die_with_parent)
-    threading.Thread(target=self._read, daemon=True).start()
-
-  def _read(self):
-    with self.process.stdout as stream:
-      for line in stream:
-        text = line.decode('utf-8', 'replace').rstrip()
-        if self.engine.NOISE and self.engine.NOISE.search(text):
-          continue
-        log.info('%s', text)
-        self.lines = (self.lines + [text])[-20:]
-
-  @property
-  def running(self):
-    """Whether it has not ended."""
-    return self.process.poll() is None
+    super().__init__(
+      engine.command(content, private), end=engine.STOP,
+      # Of a private one nothing is to be saved: an import makes it anew.
+      death=signal.SIGKILL if private else None, noise=engine.NOISE,
+      environment=engine.ENVIRONMENT, descriptor=descriptor)
 
   def started(self):
     """Wait until it answers; return self.  Raises ServerError."""
@@ -94,31 +66,6 @@ class Server:
           self.engine.NAME, _START))
       time.sleep(_LOOK)
     return self
-
-  def stop(self):
-    """End it, in an orderly way if possible."""
-    for number, patience in ((self.engine.STOP, _STOP), (signal.SIGKILL, None)):
-      if self.running:
-        self.process.send_signal(number)
-        try:
-          self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-          log.error('%s does not stop', self.engine.NAME)
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *_):
-    self.stop()
-
-
-class _Stopped(BaseException):
-  """SIGTERM: stop the server, and leave."""
-
-
-def _raise_stopped(*_):
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
-  raise _Stopped
 
 
 def check_release(release, known, here):
@@ -136,19 +83,19 @@ def check_release(release, known, here):
 
 def serve(engine, configuration):
   """Serve the current content until SIGTERM."""
-  signal.signal(signal.SIGTERM, _raise_stopped)
+  stop_on_sigterm()
   contents = Contents(configuration.contents_directory)
   try:
     # The server holds the lock too: a successor waits for its end.
     with lock(os.path.join(contents.directory, 'serve.lock'),
-              deadline=2 * _STOP) as descriptor:
+              deadline=_SUCCESSION) as descriptor:
       while True:
         try:
           _serve_one(engine, configuration, contents, descriptor)
         except ServerError as error:
           log.error('%s', error)
           time.sleep(_AGAIN)
-  except _Stopped:
+  except Stopped:
     log.info('stopped')
 
 
