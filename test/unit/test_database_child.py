@@ -50,15 +50,15 @@ class KeepTest(TestCase):
       time.sleep(0.05)
     return value
 
-  def look(self, other_than=()):
-    """Return the program and its child, as soon as there are such."""
-    def found():
-      numbers = (self.pids.read_text().split()
-                 if self.pids.exists() else [])
-      return len(numbers) == 2 and [
-        psutil.Process(int(number)) for number in numbers]
-    return self.wait_for(
-      lambda: (family := found()) and family != other_than and family)
+  def look(self, former=()):
+    """Return the program and its child, as soon as there are other ones than
+    the `former`."""
+    def numbers():
+      found = [int(number) for number in (
+        self.pids.read_text().split() if self.pids.exists() else [])]
+      return len(found) == 2 and found != [
+        process.pid for process in former] and found
+    return [psutil.Process(number) for number in self.wait_for(numbers)]
 
   def assert_gone(self, family):
     """All of them end."""
