@@ -153,6 +153,8 @@ def build(software):
   """
   slap = ResilientTestCase.slap
   slap.start()
+  # The tree of another software was there, and went with its folder.
+  os.makedirs(slap.instance_directory, exist_ok=True)
   slap.supply(_RELEASE_URL + software)
   log = pathlib.Path(slap._log_directory, 'software.log')
   if node.slapos(slap, 'software', log):

@@ -1,7 +1,6 @@
 """The story of a database that is written to all the time: backups, faults, a
 takeover, and one back.  Told by ``test_lapp`` and ``test_lamp``."""
 import contextlib
-import signal
 import threading
 
 import psutil
@@ -47,6 +46,15 @@ class DatabaseStory:
       yield writer
     finally:
       writer.stop()
+
+  @staticmethod
+  def _processes(node):
+    """Return [(process, its command line)] of those that run in `node`."""
+    found = []
+    for process in node.processes():
+      with contextlib.suppress(psutil.NoSuchProcess):
+        found.append((process, ' '.join(process.cmdline())))
+    return found
 
   def assert_sound(self, node, least):
     """`node` has no half of a transfer, and all of them up to `least`."""
@@ -159,12 +167,13 @@ class DatabaseStory:
     for node in (self.tree.leader, *self.tree.clones()):
       first = 22000 + 10 * int(node.partition.lstrip('p'))
       found = set()
-      for process in node.processes():
-        self.assertNotIn(password, ' '.join(process.cmdline()))
-        found |= {
-          (connection.laddr.ip, connection.laddr.port - first)
-          for connection in process.net_connections()
-          if connection.status == psutil.CONN_LISTEN}
+      for process, command in self._processes(node):
+        self.assertNotIn(password, command)
+        with contextlib.suppress(psutil.NoSuchProcess):
+          found |= {
+            (connection.laddr.ip, connection.laddr.port - first)
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN}
       self.assertLessEqual({('::1', 5), ('::1', 6)}, found)
       self.assertLessEqual(
         found, {('::1', offset) for offset in (0, 1, 2, 5, 6)})
@@ -188,9 +197,9 @@ class DatabaseStory:
       wait_until((partial / 'database/roles.sql').exists, 60,
                  'dump that is half-way', self.tree.diagnosis)
       for process in leader.processes():
-        if process.name() in ('postgres', 'mariadbd'):
-          with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+          if process.name() in ('postgres', 'mariadbd'):
+            process.kill()
       export.join()
       locker.kill()
     self.assertIn('is still there', said[0])
@@ -218,8 +227,8 @@ class DatabaseStory:
 
     def kill_half_way():
       # With its own server on the second data directory.
-      found = [process for process in clone.processes()
-               if ' import ' in ' '.join(process.cmdline())]
+      found = [process for process, command in self._processes(clone)
+               if ' import ' in command]
       if len(list((clone.path / 'srv/database').glob('*/database'))) < 2:
         return False
       for process in found:
