@@ -77,6 +77,8 @@ class DatabaseStory:
     tree = self.tree
     before = tree.root.parameters
     old, winner = tree.leader, tree.clone(number)
+    # As of now: a sequence of a server that was killed has made a jump.
+    samples = self.client(old).samples()
     with self.writing() as writer:
       writer.wait_for(10)
       old.kill_all()
@@ -88,6 +90,7 @@ class DatabaseStory:
     self.assertEqual([], [
       process for process in old.processes() if process.is_running()])
     self.assert_sound(leader, least)
+    self.assertEqual(samples, self.client(leader).samples())
     self.assertNotEqual(before['url'], tree.root.parameters['url'])
     self.assertEqual(leader.parameters['url'], tree.root.parameters['url'])
     # What an application knows by heart is as it was.
@@ -133,14 +136,12 @@ class DatabaseStory:
       with self.writing() as writer:
         least = self.back_up(writer)
       self.take_over(1, least)
-      self.assertEqual(samples, self.client(tree.leader).samples())
       self._read_the_note()
 
     with self.subTest('a second cycle, and takeover back'):
       with self.writing() as writer:
         least = self.back_up(writer)
       self.take_over(2, least)
-      self.assertEqual(samples, self.client(tree.leader).samples())
       self._read_the_note()
     with self.writing() as writer:
       self.back_up(writer)
