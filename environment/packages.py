@@ -10,6 +10,15 @@ from progress import Failure, run, say
 
 LIST = pathlib.Path(__file__).resolve().parent / 'debian-packages.txt'
 SYSTEMD = '/run/systemd/system'
+UNITS = pathlib.Path('/usr/lib/systemd/system')
+# What Debian starts when it installs a package.
+SERVICES = {
+  'openssh-server': ('ssh.service',),
+  'postgresql': ('postgresql.service',),
+  'mariadb-server': ('mariadb.service',),
+  'apache2': ('apache2.service',),
+  'php-fpm': ('php*-fpm.service',),
+}
 # sudo takes these away, and apt may need them to reach its archive.
 PASSED = ('http_proxy', 'https_proxy', 'no_proxy')
 
@@ -87,8 +96,19 @@ def install(names, log, become_root):
   if broken:
     run('apt-get', install + options + ['--reinstall'] + broken, log)
   run('apt-get', install + options + names, log)
-  if 'openssh-server' in names and os.path.isdir(SYSTEMD):
-    # Only its program is wanted.  Debian opens the machine to the network.
-    run('systemctl', root + ['systemctl', 'disable', '--now', 'ssh.service'],
-        log)
-    say('the system\'s own sshd, installed just now, was stopped and disabled')
+  if os.path.isdir(SYSTEMD):
+    stop_services(names, log, root)
+
+
+def stop_services(names, log, root):
+  """Stop and disable the system services of packages installed just now.
+
+  Only their programs are wanted, and Debian opens the machine to the network.
+  """
+  units = sorted(
+    path.name for name in names for pattern in SERVICES.get(name, ())
+    for path in UNITS.glob(pattern))
+  if units:
+    run('systemctl', root + ['systemctl', 'disable', '--now', *units], log)
+    say('the system\'s own services, installed just now, were stopped and'
+        ' disabled: ' + ', '.join(units))

@@ -113,6 +113,20 @@ class TestPackages(FolderTestCase):
       packages.root_command()
 
 
+  def test_services_of_new_packages_are_stopped_and_disabled(self):
+    for name in ('ssh', 'postgresql', 'php8.4-fpm', 'php-fpm-other', 'cron'):
+      (self.folder / (name + '.service')).write_text('')
+    self.program('systemctl', 'echo systemctl "$@"')
+    with mock.patch('packages.UNITS', self.folder), \
+         contextlib.redirect_stdout(io.StringIO()) as output:
+      packages.stop_services(
+        ['postgresql', 'gcc', 'php-fpm'], self.folder / 'log', [])
+    self.assertIn(
+      'systemctl disable --now php8.4-fpm.service postgresql.service\n',
+      (self.folder / 'log').read_text())
+    self.assertIn('stopped and disabled', output.getvalue())
+
+
 class TestRun(FolderTestCase):
 
   def run_logged(self, script):

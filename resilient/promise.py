@@ -59,21 +59,36 @@ class _Promise(GenericPromise):
 
 @zope.interface.implementer(interface.IPromise)
 class Listening(_Promise):
-  """Something accepts connections at `host`, `port`; if `banner` is given, it
-  begins to talk with it."""
+  """Something accepts connections at `host`, `port`, or at the path `socket`;
+  if `banner` is given, it begins to talk with it."""
 
   def problem(self):
     return self._wait_for(self._look)
 
+  def _connect(self):
+    path = self.getConfig('socket')
+    if path:
+      connection = socket.socket(socket.AF_UNIX)
+      connection.settimeout(5)
+      try:
+        connection.connect(path)
+      except OSError:
+        connection.close()
+        raise
+      return connection
+    return socket.create_connection(
+      (self.getConfig('host'), int(self.getConfig('port'))), timeout=5)
+
   def _look(self):
-    host, port = self.getConfig('host'), int(self.getConfig('port'))
+    place = self.getConfig('socket') or '[%s]:%s' % (
+      self.getConfig('host'), self.getConfig('port'))
     banner = self.getConfig('banner', '').encode()
     try:
-      with socket.create_connection((host, port), timeout=5) as connection:
+      with self._connect() as connection:
         if banner and not connection.recv(len(banner)) == banner:
-          return '[%s]:%d does not answer as it should' % (host, port)
+          return '%s does not answer as it should' % place
     except OSError as error:
-      return '[%s]:%d does not answer: %s' % (host, port, error)
+      return '%s does not answer: %s' % (place, error)
     return ''
 
 

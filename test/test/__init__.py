@@ -27,7 +27,7 @@ _WORK = pathlib.Path(os.environ.get(
 _BASE = _WORK / 't'
 _LIMIT_OF_PASSES = 12
 # The folders with other releases that extend the stack.
-_FOLDERS = ()
+_FOLDERS = ('database', 'lapp', 'lamp')
 # Those that know nothing of the stack but its URL, and where they name it.
 _FOREIGN = ('test/foreign', 'test/override')
 _STACK = b'https://stack.example/resilient/'
@@ -179,6 +179,8 @@ def build(software):
   """
   slap = ResilientTestCase.slap
   slap.start()
+  # The tree of another software was there, and went with its folder.
+  os.makedirs(slap.instance_directory, exist_ok=True)
   slap.supply(_url(software))
   log = pathlib.Path(slap._log_directory, 'software.log')
   if node.slapos(slap, 'software', log):

@@ -42,9 +42,9 @@ def fetched():
   for folder, files in folders():
     top = os.path.relpath(folder, ROOT).split(os.sep)[0]
     for name in files:
-      if (name.endswith(('.cfg.in', '.py.in', '.json')) or top == 'templates'
-          or name.endswith('.py')
-          and top in ('resilient', 'payload', 'component')
+      if (name.endswith(('.cfg.in', '.py.in', '.conf.in', '.php'))
+          or name.endswith('.json') and top == '.'
+          or top == 'templates' or name.endswith('.py') and top != '.'
           or name.endswith('.html') and top == 'payload'):
         found.add(pathlib.Path(folder, name))
   return found

@@ -3,6 +3,7 @@ import os
 import queue
 import shutil
 import socket
+import tempfile
 import time
 
 from resilient import heartbeat, promise
@@ -51,6 +52,16 @@ class TestListening(PromiseCase):
     self.assertEqual(self.look(), '')
     self.server.close()
     self.assertIn('does not answer', self.look())
+
+  def test_a_socket_in_the_partition(self):
+    path = os.path.join(tempfile.mkdtemp(prefix='promise-'), 'socket')
+    self.addCleanup(shutil.rmtree, os.path.dirname(path))
+    with socket.socket(socket.AF_UNIX) as server:
+      server.bind(path)
+      server.listen()
+      self.assertEqual('', self.problem(promise.Listening, socket=path))
+    self.assertIn(path + ' does not answer', self.problem(
+      promise.Listening, socket=path, patience='0'))
 
   def test_red_for_another_banner_than_expected(self):
     def talk():

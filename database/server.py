@@ -1,0 +1,119 @@
+"""A database server as a child process, and the service that keeps it.
+
+The service serves the current content, and another one as soon as it is the
+current one.  So an import is a rename, whoever runs when.
+"""
+import logging
+import os
+import signal
+import time
+
+from resilient.durable import lock, read_json
+
+from .child import Child, stop_on_sigterm, Stopped
+from .contents import Contents, CREDENTIALS, RELEASE
+
+log = logging.getLogger('database.server')
+
+_START = 300    # seconds: a server that was killed repairs its data first
+_SUCCESSION = 300  # until a predecessor has ended
+_LOOK = 0.1
+_AGAIN = 5      # seconds until a server that ended is started again
+_SOCKET_LIMIT = 107
+
+
+class ServerError(Exception):
+  """The server does not do what it should; the message is one line."""
+
+
+def check_socket(path):
+  """Raise ServerError if `path` is too long for a socket."""
+  if len(os.fsencode(path)) > _SOCKET_LIMIT:
+    raise ServerError(
+      'the path of a socket has at most %d characters, and %s has %d: put the'
+      ' partitions into a folder with a shorter path' % (
+        _SOCKET_LIMIT, path, len(os.fsencode(path))))
+
+
+class Server(Child):
+  """The server of `engine` on a content.
+
+  private: it listens on a socket of its own alone, and takes writes.
+  descriptor: of a lock that it holds, too.
+  """
+
+  def __init__(self, engine, content, private=False, descriptor=None):
+    self.engine = engine
+    self.content = content
+    self.private = private
+    log.info('%s serves %s', engine.NAME, content)
+    super().__init__(
+      engine.command(content, private), end=engine.STOP,
+      # Of a private one nothing is to be saved: an import makes it anew.
+      death=signal.SIGKILL if private else None, noise=engine.NOISE,
+      environment=engine.ENVIRONMENT, descriptor=descriptor)
+
+  def started(self):
+    """Wait until it answers; return self.  Raises ServerError."""
+    end = time.monotonic() + _START
+    while not self.engine.answers(self.content, self.private):
+      if not self.running:
+        time.sleep(_LOOK)  # For the last lines.
+        raise ServerError('%s did not start: %s' % (
+          self.engine.NAME, self.engine.reason(self.lines)))
+      if time.monotonic() > end:
+        raise ServerError('%s does not answer after %d s' % (
+          self.engine.NAME, _START))
+      time.sleep(_LOOK)
+    return self
+
+
+def check_release(release, known, here):
+  """Raise ServerError unless `release`, {server, version} or None, is of one of
+  the versions `known` of the server that is `here`, (server, version)."""
+  if not isinstance(release, dict):
+    raise ServerError('the data does not say of which server it is: it has no '
+                      + RELEASE)
+  server, version = release.get('server'), str(release.get('version'))
+  if server != here[0] or version not in known:
+    raise ServerError(
+      'the data is of %s %s, and here is %s %s: nothing was changed; leader and'
+      ' clones must have the same version' % (server, version, *here))
+
+
+def serve(engine, configuration):
+  """Serve the current content until SIGTERM."""
+  stop_on_sigterm()
+  contents = Contents(configuration.contents_directory)
+  try:
+    # The server holds the lock too: a successor waits for its end.
+    with lock(os.path.join(contents.directory, 'serve.lock'),
+              deadline=_SUCCESSION) as descriptor:
+      while True:
+        try:
+          _serve_one(engine, configuration, contents, descriptor)
+        except ServerError as error:
+          log.error('%s', error)
+          time.sleep(_AGAIN)
+  except Stopped:
+    log.info('stopped')
+
+
+def _serve_one(engine, configuration, contents, descriptor):
+  """Serve the current content as long as it is that.  Raises ServerError."""
+  content = contents.current()
+  if content is None:
+    raise ServerError('there is no content yet')
+  check_release(read_json(os.path.join(content, RELEASE)), engine.installed(),
+                (engine.NAME, engine.version()))
+  engine.set_role(content)
+  with Server(engine, content, descriptor=descriptor) as server:
+    server.started()
+    if configuration.is_leader:
+      engine.provision(read_json(os.path.join(content, CREDENTIALS)))
+    log.info('ready, as %s', configuration.role)
+    while contents.current() == content:
+      if not server.running:
+        raise ServerError('%s ended by itself: %s' % (
+          engine.NAME, engine.reason(server.lines)))
+      time.sleep(_LOOK)

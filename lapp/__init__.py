@@ -1,0 +1,1 @@
+"""PostgreSQL as a resilient database: see database/."""

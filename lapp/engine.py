@@ -1,0 +1,232 @@
+"""PostgreSQL: what is particular to it.
+
+A clone's server is a standby without a primary: nobody can write, superusers
+included, and the same data directory takes writes once it is no standby.
+
+Who is the partition's user is the superuser ``postgres`` on the server's
+socket; there is no password for it, and no way to it over the network.
+"""
+import os
+import pathlib
+import pwd
+import re
+import signal
+
+from database import command
+from database.contents import DATABASE, RELEASE, SETTINGS
+from database.programs import query, run
+from database.server import check_socket, ServerError
+from resilient.durable import read_json, write_bytes
+
+_PROGRAMS = pathlib.Path('/usr/lib/postgresql')
+_DUMP_DEADLINE = 6 * 3600
+_DEADLINE = 600
+_ROLES = 'roles.sql'
+_STANDBY = 'standby.signal'
+# Of PostgreSQL's own databases, what is in "template1" is the administrator's.
+_DATABASES = ("SELECT datname FROM pg_database"
+              " WHERE datname <> 'template0' ORDER BY datname")
+
+# First match counts.  Nobody is the superuser over the network.
+_ACCESS = '''local all,replication postgres peer map=owner
+local all all scram-sha-256
+host all postgres all reject
+host all all all scram-sha-256
+'''
+
+
+class Engine:
+  """The server of the partition with Configuration `configuration`."""
+
+  NAME = 'PostgreSQL'
+  # Ends transactions, then itself.
+  STOP = signal.SIGINT
+  ENVIRONMENT = {}
+  # What a standby without a primary says every few seconds.
+  NOISE = re.compile('waiting for WAL to become available')
+  # Settings that are the stack's, or have a parameter of their own.
+  RESERVED = {
+    'config_file', 'data_directory', 'external_pid_file', 'full_page_writes',
+    'hba_file', 'hot_standby', 'ident_file', 'include', 'include_dir',
+    'include_if_exists', 'listen_addresses', 'log_destination',
+    'logging_collector', 'max_connections', 'port', 'primary_conninfo',
+    'restore_command', 'shared_buffers', 'unix_socket_directories',
+    'unix_socket_group', 'unix_socket_permissions', 'wal_level'}
+
+  def __init__(self, configuration):
+    self._configuration = configuration
+    self._run_directory = configuration.run_directory
+
+  # Versions and programs
+
+  @staticmethod
+  def installed():
+    """Return the versions that are installed, the newest first."""
+    return sorted((path.parent.parent.name
+                   for path in _PROGRAMS.glob('*/bin/postgres')),
+                  key=float, reverse=True)
+
+  def version(self):
+    """Return the version that a new database is of.  Raises ServerError."""
+    for version in self.installed():
+      return version
+    raise ServerError('PostgreSQL is missing: apt-get install postgresql')
+
+  def _program(self, name, content=None):
+    version = self.version() if content is None else read_json(
+      os.path.join(content, RELEASE))['version']
+    return str(_PROGRAMS / version / 'bin' / name)
+
+  # The data directory
+
+  def create(self, content):
+    """Make an empty database in the folder for it.  Raises Failed."""
+    # A byte order of text that no other version of the C library changes, and
+    # a small unit of the log, for a database is made for each import.
+    run([self._program('initdb'), '-D', os.path.join(content, DATABASE),
+         '--username=postgres', '--encoding=UTF8', '--locale=C.UTF-8',
+         '--auth=peer', '--data-checksums', '--wal-segsize=4', '--no-sync'],
+        _DEADLINE)
+
+  def settings(self, configuration):
+    """Return the text of the file of settings, from the parameters."""
+    settings = {
+      'max_connections': configuration.database_connections,
+      'shared_buffers': '%dMB' % configuration.database_memory,
+      **configuration.database_settings}
+    return ''.join("%s = '%s'\n" % (name, str(value).replace("'", "''"))
+                   for name, value in settings.items())
+
+  def check_settings(self, content):
+    """Raise ServerError if the server does not take its settings."""
+    done = query([self._program('postgres', content),
+                  '-D', os.path.join(content, DATABASE),
+                  '-C', 'max_connections',
+                  '-c', 'config_file=' + os.path.join(content, SETTINGS)],
+                 check=False)
+    if done.returncode:
+      raise ServerError('PostgreSQL does not take the settings: '
+                        + self.reason(done.stderr.splitlines()))
+
+  def set_role(self, content):
+    """Let the server, when it starts, be what the partition is."""
+    path = os.path.join(content, DATABASE, _STANDBY)
+    if self._configuration.is_leader:
+      pathlib.Path(path).unlink(missing_ok=True)
+    else:
+      write_bytes(path, b'')
+
+  # The server
+
+  def _port(self, private):
+    # Of a private server, this is no port but a part of the socket's name.
+    return self._configuration.port - 1 if private else self._configuration.port
+
+  def command(self, content, private=False):
+    """Return the command line of the server."""
+    access, users = (os.path.join(self._run_directory, name)
+                     for name in ('pg_hba.conf', 'pg_ident.conf'))
+    check_socket('%s/.s.PGSQL.%d' % (self._run_directory, self._port(private)))
+    write_bytes(access, _ACCESS.encode())
+    write_bytes(users, b'owner "%s" postgres\n' % os.fsencode(
+      pwd.getpwuid(os.getuid()).pw_name))
+    settings = {
+      'config_file': os.path.join(content, SETTINGS),
+      'hba_file': access,
+      'ident_file': users,
+      'listen_addresses': '' if private else self._configuration.host,
+      'port': self._port(private),
+      'unix_socket_directories': self._run_directory,
+      'unix_socket_permissions': '0700',
+      'hot_standby': 'on'}
+    if private:
+      # Made durable when it is complete.
+      settings.update(fsync='off', full_page_writes='off',
+                      synchronous_commit='off', autovacuum='off')
+    command = [self._program('postgres', content),
+               '-D', os.path.join(content, DATABASE)]
+    for name, value in settings.items():
+      command += ['-c', '%s=%s' % (name, value)]
+    return command
+
+  @staticmethod
+  def reason(lines):
+    """Return, in one line, why the server failed, from what it printed."""
+    found = [line for line in lines if re.search(
+      r'\b(FATAL|ERROR|PANIC|LOG: +(unrecognized|invalid|parameter)|'
+      r'LOG: +.* in file )', line)] or lines[-3:]
+    return ' '.join(' '.join(found).split())
+
+  def _client(self, name, database='postgres', private=False):
+    return [self._program(name), '-h', self._run_directory,
+            '-p', str(self._port(private)), '-U', 'postgres',
+            '-l' if name == 'pg_dumpall' else '-d', database]
+
+  def sql(self, text, database='postgres', private=False, check=True):
+    """Run SQL as the superuser; return what psql printed, a row a line.
+
+    Raises Failed.
+    """
+    return query(
+      [*self._client('psql', database, private), '-XqAt',
+       '-v', 'ON_ERROR_STOP=1'], text, check=check).stdout
+
+  def answers(self, content, private=False):
+    """Whether the server answers, and on this content."""
+    return self.sql('SHOW data_directory', private=private, check=False
+                    ).rstrip('\n') == os.path.join(content, DATABASE)
+
+  def provision(self, credentials):
+    """See to it that the application's user and database exist."""
+    # Nothing of a statement that has the password goes to the log.
+    self.sql('''\\set name '%(database)s'
+\\set user '%(user)s'
+\\set password '%(password)s'
+SET log_min_error_statement = panic;
+SELECT format('CREATE ROLE %%I LOGIN PASSWORD %%L', :'user', :'password')
+  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'user') \\gexec
+SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
+  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
+''' % credentials)
+
+  # Dumps
+
+  def dump(self, target):
+    """Dump roles, and all databases, into the empty folder `target`."""
+    run([*self._client('pg_dumpall'), '--globals-only', '--no-tablespaces',
+         '--file', os.path.join(target, _ROLES)], _DEADLINE)
+    for name in self.sql(_DATABASES).splitlines():
+      if name in ('template1', 'postgres') and not self._is_used(name):
+        continue
+      # A file a table, as text: a table that did not change is the same file,
+      # and one that did differs where it did.
+      run([*self._client('pg_dump', name), '--format=directory',
+           '--compress=0', '--no-tablespaces',
+           '--file', os.path.join(target, 'database-' + name)], _DUMP_DEADLINE)
+
+  def _is_used(self, name):
+    return self.sql('''SELECT EXISTS (SELECT FROM pg_class c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+      ) OR EXISTS (SELECT FROM pg_largeobject_metadata)''', name) == 't\n'
+
+  def load(self, source):
+    """Load a dump into the private server, which is empty."""
+    with open(os.path.join(source, _ROLES), encoding='utf-8') as file:
+      text = ''.join(line for line in file
+                     if line != 'CREATE ROLE postgres;\n')
+    self.sql('SET log_min_error_statement = panic;\n' + text, private=True)
+    for folder in sorted(os.listdir(source)):
+      if folder == _ROLES:
+        continue
+      name = folder.removeprefix('database-')
+      is_new = name not in ('template1', 'postgres')
+      run([*self._client('pg_restore', 'postgres' if is_new else name, True),
+           *(['--create'] if is_new else []), '--jobs=2', '--exit-on-error',
+           os.path.join(source, folder)], _DUMP_DEADLINE)
+      self.sql('ANALYZE', name, private=True)
+
+
+def main(argv=None):
+  """Run the command ``lapp`` with `argv`.  Returns the exit status."""
+  return command.main('lapp', Engine, argv)
