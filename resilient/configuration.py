@@ -189,10 +189,15 @@ class Watched:
 
   def __init__(self, configuration):
     self._configuration = configuration
+    self._seen = None
     self._seen = self._look()
 
   def _look(self):
-    status = os.stat(self._configuration.path)
+    try:
+      status = os.stat(self._configuration.path)
+    except FileNotFoundError:
+      # The node is about to write it anew.
+      return self._seen
     return status.st_ino, status.st_mtime_ns
 
   @property
@@ -202,12 +207,15 @@ class Watched:
 
   def current(self):
     """Return the configuration as it is now; a file that is wrong is logged,
-    and what was right before stays in force."""
+    and what was right before stays in force.  So it does when the instance is
+    frozen: that has no services, and the node is about to end this one."""
     seen = self._look()
     if seen != self._seen:
       self._seen = seen
       try:
-        self._configuration = load(self._configuration.path)
+        found = load(self._configuration.path)
+        if found.role != 'frozen':
+          self._configuration = found
       except InvalidConfiguration as error:
         log.error('the new configuration is not used: %s', error)
     return self._configuration

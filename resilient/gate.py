@@ -127,13 +127,15 @@ def main(configuration):
   """Answer SSH_ORIGINAL_COMMAND.  Returns the exit status."""
   request = os.environ.get('SSH_ORIGINAL_COMMAND', '')
   peer = os.environ.get('SSH_CONNECTION', '?').split(' ')[0]
-  if configuration.role == 'export':
-    answer = leader_gate
-  else:
-    answer = clone_gate
-    former.note_pbs(configuration, peer if request == former.REQUEST else None)
   try:
-    answer(configuration, request)
+    if configuration.role == 'export':
+      leader_gate(configuration, request)
+    elif configuration.role == 'import':
+      former.note_pbs(
+        configuration, peer if request == former.REQUEST else None)
+      clone_gate(configuration, request)
+    else:
+      raise Denied('this is a leader that was replaced: it is frozen')
   except (Denied, Refused, clone.Unverified, LockTimeout, ValueError) as error:
     log.warning('%s asked %r: %s', peer, request[:200], error)
     sys.stderr.write('%s\n' % error)

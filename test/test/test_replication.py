@@ -47,7 +47,7 @@ class ReplicationTest(ResilientTestCase):
       common | {'takeover-url', 'takeover-password', 'takeover-fingerprint'},
       set(self.tree.clone(1).parameters))
     self.assertEqual(
-      {'ssh-key', 'notification-url', 'feeds-url'},
+      {'ssh-key', 'notification-url', 'feeds-url', 'monitor-base-url'},
       set(self.tree.pbs(1).parameters))
     self.assertEqual(
       {*convergence.expected_parameters('data', 3), 'url'},

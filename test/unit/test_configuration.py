@@ -1,5 +1,6 @@
 """Parameters: what is wrong is said with name, value and remedy."""
 import json
+import os
 
 from resilient import configuration
 from resilient.configuration import InvalidConfiguration
@@ -187,3 +188,14 @@ class TestWatched(TestCase):
     with self.assertLogs('resilient', 'ERROR') as logs:
       self.assertEqual(self.watched.current().ip, '::1')
     self.assertIn('ip is missing', logs.output[0])
+
+  def test_while_it_is_written_anew_it_is_as_it_was(self):
+    os.unlink(self.leader.at('etc/resilient.json'))
+    self.assertFalse(self.watched.changed)
+    self.assertEqual(self.watched.current().ip, '::1')
+    self.leader.configure(ip='::2')
+    self.assertEqual(self.watched.current().ip, '::2')
+
+  def test_a_leader_that_is_frozen_is_ended_by_the_node_and_not_by_that(self):
+    self.leader.configure(role='frozen')
+    self.assertEqual(self.watched.current().role, 'export')

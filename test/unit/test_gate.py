@@ -1,7 +1,10 @@
 """The gate: what the key of a PBS can do, and all that it cannot."""
+import contextlib
+import io
 import os
 import socket
 import subprocess
+from unittest import mock
 
 from resilient import exporter, gate, push
 from resilient.archive import Archive
@@ -38,6 +41,15 @@ class TestRequests(TestCase):
       with self.subTest(request):
         self.assertIn('can be pulled from, and nothing else',
                       self.refused('export', request))
+
+  def test_a_frozen_leader_answers_nothing(self):
+    frozen = self.partition('frozen').configuration
+    for request in ('', 'generation', 'rdiff-backup server', 'status'):
+      with mock.patch.dict(os.environ, SSH_ORIGINAL_COMMAND=request), \
+           self.assertLogs('resilient.gate') as logs, \
+           contextlib.redirect_stderr(io.StringIO()):
+        self.assertEqual(gate.main(frozen), 1)
+      self.assertIn('it is frozen', logs.output[0])
 
   def test_a_clone_answers_no_other_program(self):
     for request in (
