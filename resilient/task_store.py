@@ -101,6 +101,9 @@ class TaskStore:
       connection.close()
 
   def _put_aside(self, error):
+    if not os.path.isfile(self.path):
+      # Nothing of ours: whoever put it there may take it away again.
+      return
     damaged = self.path + '.damaged'
     log.error('%s: %s; a new one is made, and this one is now %s',
               self.path, error, damaged)
