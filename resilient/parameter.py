@@ -33,15 +33,19 @@ def path(value):
   return os.path.normpath(value)
 
 
-def seconds(value):
-  """Return `value` as a number of seconds."""
+def _whole(value, unit):
   try:
     number = int(str(value))
   except ValueError:
     number = 0
   if number < 1:
-    raise ValueError('a whole number of seconds, at least 1')
+    raise ValueError('a whole number of %s, at least 1' % unit)
   return number
+
+
+def seconds(value):
+  """Return `value` as a number of seconds."""
+  return _whole(value, 'seconds')
 
 
 def seconds_or_none(value):
@@ -51,13 +55,7 @@ def seconds_or_none(value):
 
 def size(value):
   """Return `value` as a number of bytes."""
-  try:
-    number = int(str(value))
-  except ValueError:
-    number = 0
-  if number < 1:
-    raise ValueError('a whole number of bytes, at least 1')
-  return number
+  return _whole(value, 'bytes')
 
 
 def port(value):
