@@ -88,7 +88,7 @@ class OverrideTest(ResilientTestCase):
 
   def test_takeover_page(self):
     url = self.tree.root.parameters['takeover-custom-1-url']
-    self.assertEqual('http://[0:0:0:0:0:0:0:1]:24201/', url)
+    self.assertEqual('https://[0:0:0:0:0:0:0:1]:24201/', url)
     self.assertIn('Last valid backup', fetch(url)[1])
     # Where the recipe keeps it, as JSON.
     kept = (self.clone.path / 'etc/password-of-takeover').read_text()
