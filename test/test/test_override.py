@@ -2,6 +2,8 @@
 import json
 import unittest
 
+import psutil
+
 from . import build, ResilientTestCase, service
 from .node import fetch
 
@@ -90,6 +92,8 @@ class OverrideTest(ResilientTestCase):
     url = self.tree.root.parameters['takeover-custom-1-url']
     self.assertEqual('https://[0:0:0:0:0:0:0:1]:24201/', url)
     self.assertIn('Last valid backup', fetch(url)[1])
+    process = psutil.Process(self.clone.pid('resilient-web-takeover-httpd'))
+    self.assertEqual('custom', process.environ().get('PAGE_OF_TAKEOVER'))
     # Where the recipe keeps it, as JSON.
     kept = (self.clone.path / 'etc/password-of-takeover').read_text()
     self.assertEqual([self.tree.root.parameters['takeover-custom-1-password']],
