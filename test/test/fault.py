@@ -14,6 +14,13 @@ _RECORDS = 12
 class FaultCase(ResilientTestCase):
   """One tree, and what must hold after each story."""
 
+  @classmethod
+  def getInstanceParameterDict(cls):
+    """Return the parameters of the root instance: what failed is soon tried
+    again."""
+    return dict(super().getInstanceParameterDict(),
+                **{'resiliency-check-interval': '10'})
+
   def setUp(self):
     super().setUp()
     # What other stories of this tree left is known, and everywhere.

@@ -16,7 +16,7 @@ from .checker import Checker
 from .clock import YEAR
 from .fault import FaultCase, notifier_port, ssh_port
 
-_SECONDS = float(os.environ.get('RESILIENT_SOAK_SECONDS', 150))
+_SECONDS = float(os.environ.get('RESILIENT_SOAK_SECONDS', 120))
 _TRANSFERS = ('ssh', 'rdiff-backup', 'rsync')
 
 
