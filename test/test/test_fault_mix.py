@@ -72,8 +72,8 @@ class MixTest(FaultCase):
   @contextlib.contextmanager
   def bad_link(self):
     """The way from a PBS to its peer, or from the leader to a PBS, is bad."""
-    pbs = self.random.choice(self.tree.all_pbs())
-    number = 1 + self.tree.all_pbs().index(pbs)
+    number = self.random.randrange(1, self.tree.number)
+    pbs = self.tree.pbs(number)
     node, port = self.random.choice((
       (pbs, ssh_port(self.tree.leader)),
       (pbs, ssh_port(self.tree.clone(number))),

@@ -3,9 +3,24 @@ import json
 import unittest
 
 import psutil
+from zc.buildout import configparser, resilient_values
 
 from . import build, ResilientTestCase, service
 from .node import fetch
+
+_ODD = {
+  'nested': {'list': [1, 2.5, True, None, {'deep': 'é 東京'}], 'empty': {}},
+  'text': 'a$b $$ ${x:y} 100% %(here)s ; # \'"\\', 'lines': 'one\n  two\n\n3\n'}
+
+
+def parameter_as_seen(node, name):
+  """Return the value of [slap-parameter] when `node` was last built."""
+  for path in node.path.glob('.installed*.cfg'):
+    with open(path) as installed:
+      sections = configparser.parse(installed, str(path))
+    if 'slap-parameter' in sections:
+      return resilient_values.decoded(sections['slap-parameter'][name])
+  raise AssertionError('%r has no [slap-parameter]' % node)
 
 
 def setUpModule():
@@ -22,6 +37,12 @@ class OverrideTest(ResilientTestCase):
   NAME = 'custom'
   NUMBER = 2
   PUBLISHED = ('url', 'greeting', 'account')
+
+  @classmethod
+  def getInstanceParameterDict(cls):
+    """Return the parameters of the root, as JSON: any value can be there."""
+    return {'_': json.dumps({**super().getInstanceParameterDict(),
+                             'odd': _ODD})}
 
   @classmethod
   def waitForInstance(cls):
@@ -43,6 +64,9 @@ class OverrideTest(ResilientTestCase):
     for node in (self.leader, self.clone):
       self.assertEqual('hello', node.parameters['greeting'])
       self.assertEqual('custom', self.configuration(node)['name'])
+
+  def test_parameters_reach_the_leader_as_they_were_given(self):
+    self.assertEqual(_ODD, parameter_as_seen(self.leader, 'odd'))
 
   def test_address(self):
     for node in (self.leader, self.clone):
