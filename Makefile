@@ -43,7 +43,7 @@ clean: ## end the demo, remove all that make produced
 	@rm -rf $(WORK)/venv $(WORK)/log $(WORK)/.environment.lock
 	@if [ -d $(WORK) ]; then rmdir --ignore-fail-on-non-empty $(WORK); fi
 
-check: env ## the fast tests, in seconds
+check: env ## the tests that need no node
 	@$(PYTHON) test/run check $(ARGS)
 
 test: env ## all tests
