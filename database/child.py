@@ -95,11 +95,14 @@ def keep(command):
   stop_on_sigterm()
   try:
     while True:
-      with Child(command) as child:
-        while child.running:
-          time.sleep(_LOOK)
-      log.error('%s ended by itself, with status %s', os.path.basename(
-        command[0]), child.process.returncode)
+      try:
+        with Child(command) as child:
+          while child.running:
+            time.sleep(_LOOK)
+        log.error('%s ended by itself, with status %s', os.path.basename(
+          command[0]), child.process.returncode)
+      except (OSError, subprocess.SubprocessError) as error:
+        log.error('%s does not start: %s', command[0], error)
       time.sleep(_AGAIN)
   except Stopped:
     log.info('stopped')

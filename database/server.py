@@ -12,6 +12,7 @@ from resilient.durable import lock, read_json
 
 from .child import Child, stop_on_sigterm, Stopped
 from .contents import Contents, CREDENTIALS, RELEASE
+from .programs import Failed
 
 log = logging.getLogger('database.server')
 
@@ -92,15 +93,20 @@ def serve(engine, configuration):
       while True:
         try:
           _serve_one(engine, configuration, contents, descriptor)
-        except ServerError as error:
-          log.error('%s', error)
+        except (Failed, OSError, ServerError, ValueError) as error:
+          # Whatever it is, a server that died at any moment or a disk that is
+          # full: nobody else starts a service again that ended by itself.
+          log.error('%s', ' '.join(str(error).split()))
           time.sleep(_AGAIN)
   except Stopped:
     log.info('stopped')
 
 
 def _serve_one(engine, configuration, contents, descriptor):
-  """Serve the current content as long as it is that.  Raises ServerError."""
+  """Serve the current content as long as it is that.
+
+  Raises Failed, OSError, ServerError, ValueError.
+  """
   content = contents.current()
   if content is None:
     raise ServerError('there is no content yet')

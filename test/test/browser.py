@@ -4,6 +4,8 @@ import tempfile
 
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
 
 _DEADLINE = 60
 _ARGUMENTS = (
@@ -49,11 +51,20 @@ def read_notes(url):
 
 
 def write_note(url, text):
-  """Write a note on the page at `url`; return the notes that it shows then."""
+  """Write a note on the page at `url`; return the notes that it shows then.
+
+  Raises AssertionError if the page complains.
+  """
   with browser() as driver:
     driver.get(url)
     # What is no key of a keyboard cannot be typed.
     driver.execute_script(
       "document.getElementById('text').value = arguments[0]", text)
-    driver.find_element(By.TAG_NAME, 'button').click()
+    button = driver.find_element(By.TAG_NAME, 'button')
+    button.click()
+    # To click may end before the next page is there.
+    WebDriverWait(driver, _DEADLINE).until(staleness_of(button))
+    alerts = driver.find_elements(By.CSS_SELECTOR, '[role=alert]')
+    if alerts:
+      raise AssertionError(alerts[0].text)
     return _notes(driver)

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -208,9 +209,27 @@ class ParameterClaims:
 
   def test_server_that_is_killed_is_started_again(self):
     self.client(self.leader).sql("INSERT INTO transfers VALUES (5555, 'kept');")
-    for process in psutil.Process(self.leader.service.pid).children():
-      with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
-        process.wait(DEADLINE)
+    # Then, as soon as it is back, while it starts or is looked after.
+    for moment in ('', 'serves', 'ready (to accept|for connections)'):
+      said = len(self.leader.log())
+      wait_for(lambda: re.search(moment, self.leader.log()[said:]), self.leader)
+      for process in psutil.Process(self.leader.service.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+          process.kill()
+          process.wait(DEADLINE)
     wait_for(lambda: '5555' in self.numbers(self.leader), self.leader)
     self.client(self.leader).sql('DELETE FROM transfers WHERE number = 5555;')
+
+  def test_whatever_hinders_the_service_does_not_end_it(self):
+    self.leader.stop()
+    path = self.leader.content / 'credentials.json'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10])
+    said = len(self.leader.log())
+    try:
+      self.leader.serve()
+      wait_for(lambda: 'ERROR' in self.leader.log()[said:], self.leader)
+    finally:
+      path.write_bytes(whole)
+    wait_for(lambda: 'ready, as leader' in self.leader.log()[said:],
+             self.leader)
