@@ -3,16 +3,20 @@
 sshd runs it as the forced command of every key, with what the PBS asked for in
 ``SSH_ORIGINAL_COMMAND``.  A leader lets the dump be read; a clone lets its
 staging area be written, and its current copy be read, for the repair of an
-archive.  Nothing else is answered.
+archive; a PBS lets its archive be read by the siblings.  Nothing else is
+answered.
 """
+import contextlib
 import json
 import logging
 import os
 import re
 import shlex
+import signal
 import sys
 
 from . import clone, exporter, former, launch_rdiff_backup
+from .archive import Archive
 from .confine import confine
 from .durable import lock, LockTimeout
 from .generation import from_json, Refused
@@ -23,6 +27,9 @@ RDIFF_BACKUP = 'rdiff-backup server'
 _SHORT_OPTIONS = re.compile(r'-[lHtprS]+e\.[A-Za-z]*')
 _LONG_OPTIONS = frozenset((
   '--specials', '--delete', '--partial', '--numeric-ids', '--fsync'))
+_READING_OPTIONS = frozenset(('--specials', '--numeric-ids'))
+# Seconds for which a sibling may hold an archive.
+_HELD = 600
 
 
 class Denied(Exception):
@@ -35,9 +42,10 @@ def _say(value):
 
 
 def _become(command, inherited, *writable):
-  """Replace this process, which keeps holding the lock `inherited`, by one that
-  changes no file outside of the directories `writable`."""
-  os.set_inheritable(inherited, True)
+  """Replace this process, which keeps holding the lock `inherited`, if any, by
+  one that changes no file outside of the directories `writable`."""
+  if inherited is not None:
+    os.set_inheritable(inherited, True)
   if not confine(*writable):
     log.info('this kernel has no Landlock: %s is not confined',
              os.path.basename(command[0]))
@@ -76,27 +84,27 @@ def leader_gate(configuration, request):
     _say({'generation': None, 'problem': '', 'busy': True})
 
 
-def _rsync_options(request):
-  """Return the options for the rsync that receives.
+def _rsync_request(request, begin, allowed, refusal):
+  """Return (options, path) of what an rsync on the other side asks for.
 
-  Both sides of a push are this code, so that only what ``push.RSYNC_OPTIONS``
-  gives can be asked for, and the directory is ours.  The short options come as
-  one word; after its "e" it lists what the sender is capable of.
+  Both sides are this code, so that only what ``push.RSYNC_OPTIONS`` or
+  ``sibling.RSYNC_OPTIONS`` gives can be asked for.  The short options come as
+  one word; after its "e" it lists what the other is capable of.
 
-  Raises Denied.
+  Raises Denied, with `refusal` for what does not begin with the words `begin`.
   """
   try:
     words = shlex.split(request)
   except ValueError as error:
     raise Denied('this command cannot be read: %s' % error) from error
-  if words[:2] != ['rsync', '--server'] or words[-2:-1] != ['.']:
-    raise Denied('this is a clone: it can be pushed to, and nothing else')
-  options = words[2:-2]
+  if words[:len(begin)] != begin or words[-2:-1] != ['.']:
+    raise Denied(refusal)
+  options = words[len(begin):-2]
   for option in options:
     short = _SHORT_OPTIONS.fullmatch(option)
-    if not short and option not in _LONG_OPTIONS:
+    if not short and option not in allowed:
       raise Denied('option %s of rsync is not allowed' % option)
-  return options
+  return options, words[-1]
 
 
 def clone_gate(configuration, request):
@@ -116,11 +124,73 @@ def clone_gate(configuration, request):
     with lock(configuration.state('reading.lock'), shared=True) as descriptor:
       _serve_dump(configuration, descriptor)
   else:
-    options = _rsync_options(request)
+    options, _ = _rsync_request(
+      request, ['rsync', '--server'], _LONG_OPTIONS,
+      'this is a clone: it can be pushed to, and nothing else')
     with clone.receiving(configuration) as descriptor:
       staging = configuration.state('staging')
       _become([configuration.rsync, '--server', *options, '.', staging + '/'],
               descriptor, staging)
+
+
+def _own_archive(configuration, name):
+  """Return Archive `name`, if it is that of who asks: sshd says with which key
+  he came.  Raises Denied."""
+  try:
+    with open(os.environ['SSH_USER_AUTH'], encoding='ascii') as said:
+      words = said.read().split()
+  except (KeyError, OSError, ValueError) as error:
+    raise Denied('sshd does not say who asks: %s' % error) from error
+  peers, _ = configuration.peers()
+  if not any(peer.kind == 'pull' and peer.name == name
+             and not peer.readers.isdisjoint(words) for peer in peers):
+    raise Denied('there is no archive that this key is for')
+  return Archive(configuration, name)
+
+
+def _size(root):
+  """Return how many bytes of the disk directory `root` takes, about."""
+  size = 0
+  for directory, folders, names in os.walk(root):
+    for name in (*folders, *names):
+      # A pull may be running.
+      with contextlib.suppress(FileNotFoundError):
+        size += 512 * os.lstat(os.path.join(directory, name)).st_blocks
+  return size
+
+
+def pbs_gate(configuration, request):
+  """Answer a sibling, which copies the archive.  Raises Denied, LockTimeout,
+  ValueError, OSError."""
+  asked, _, name = request.partition(' ')
+  if asked == 'generations':
+    archive = _own_archive(configuration, name)
+    ledger = archive.ledger
+    _say([generation.to_json() for _, generation in archive.index()
+          if not ledger.problem(generation)])
+    return
+  if asked == 'size':
+    _say(_size(_own_archive(configuration, name).path))
+    return
+  options, path = _rsync_request(
+    request, ['rsync', '--server', '--sender'], _READING_OPTIONS,
+    'this is a PBS: its siblings can read an archive, and nothing else')
+  kind, _, name = path.removesuffix('/').partition('/')
+  archive = _own_archive(configuration, name)
+  command = [configuration.rsync, '--server', '--sender', *options, '.',
+             archive.path + '/']
+  if kind == 'draft':
+    # May be mixed, and delays nobody.
+    _become(command, None)
+  elif kind == 'final':
+    with archive.locked(shared=True) as descriptor:
+      if archive.incomplete or archive.repository.cut_short:
+        raise Denied('the last pull did not complete here: try again later')
+      # Outlives the exec: no sibling stops our pulls for longer.
+      signal.alarm(_HELD)
+      _become(command, descriptor)
+  else:
+    raise Denied('there is no such copy of an archive')
 
 
 def main(configuration):
@@ -134,9 +204,12 @@ def main(configuration):
       former.note_pbs(
         configuration, peer if request == former.REQUEST else None)
       clone_gate(configuration, request)
+    elif configuration.role == 'pull-backup':
+      pbs_gate(configuration, request)
     else:
       raise Denied('this is a leader that was replaced: it is frozen')
-  except (Denied, Refused, clone.Unverified, LockTimeout, ValueError) as error:
+  except (Denied, Refused, clone.Unverified, LockTimeout, ValueError,
+          OSError) as error:
     log.warning('%s asked %r: %s', peer, request[:200], error)
     sys.stderr.write('%s\n' % error)
     return 1

@@ -12,6 +12,7 @@ from .archive import Archive, Damaged
 from .durable import (
   exchange,
   fsync_directory,
+  lock,
   LockTimeout,
   read_json,
   remove,
@@ -75,6 +76,33 @@ class NotAdopted(Exception):
   """The archive stays what it is; the message says why."""
 
 
+class Unfinished(Exception):
+  """The time is over, and something is left to verify."""
+
+
+def adopting(archive):
+  """Hold archive `archive` against another adoption: the context of a lock.
+  Raises LockTimeout."""
+  return lock(archive.configuration.state('adopting-%s.lock' % archive.name))
+
+
+def _done(archive):
+  return archive.configuration.state('adopting-%s.json' % archive.name)
+
+
+def forget(archive, digests):
+  """What is verified of a copy is not, as far as it is one of `digests`."""
+  path = _done(archive)
+  write_json(path, {when: item for when, item in read_json(path, {}).items()
+                    if item['digest'] not in digests})
+
+
+def discard(archive):
+  """Remove the copy that was to be adopted."""
+  remove_tree(archive.place('adopting'))
+  remove(_done(archive))
+
+
 def _copy(configuration, source, place):
   """Make directory `place` a copy of archive `source`; goes on with what is
   there already."""
@@ -99,15 +127,22 @@ def _verify(archive, repository, when):
     remove_tree(place)
 
 
-def _verified(archive, repository, report):
-  """Verify each generation of `repository`; those that were, in a run that was
-  cut short, are not verified again.  Return the index."""
-  path = archive.configuration.state('adopting-%s.json' % archive.name)
+def verified(archive, repository, report, until=float('inf')):
+  """Verify each generation of `repository`, a copy; those that were, in a run
+  that was cut short, are not verified again.  Return the index.
+
+  until: when to stop, by the monotonic clock; something is verified always.
+  Raises NotAdopted, Unfinished.
+  """
+  path = _done(archive)
   done = read_json(path, {})
-  index = []
+  index, stop = [], False
   for when in repository.times():
     try:
       if str(when) not in done:
+        if stop:
+          raise Unfinished
+        stop = time.monotonic() > until
         done[str(when)] = _verify(archive, repository, when).to_json()
         write_json(path, done)
       index.append((when, from_json(done[str(when)])))
@@ -146,26 +181,44 @@ def adopt(archive, source, report, force=False):
   """
   if not os.path.isdir(os.path.join(source, ARCHIVE_DATA)):
     raise NotAdopted('%s is no archive of rdiff-backup' % source)
-  place, configuration = archive.place('adopting'), archive.configuration
-  _copy(configuration, source, place)
-  repository = Repository(configuration, place)
+  place = archive.place('adopting')
+  with adopting(archive):
+    return _adopt(archive, source, place, report, force)
+
+
+def _adopt(archive, source, place, report, force):
+  _copy(archive.configuration, source, place)
+  repository = Repository(archive.configuration, place)
   if repository.cut_short:
     repository.regress()
-  index = _verified(archive, repository, report)
+  index = verified(archive, repository, report)
   lost = _would_be_lost(archive, index)
   if lost and not force:
     raise NotAdopted(
       'the archive that is here holds generations that the other does not: %s;'
       ' with --force they are given up' % ', '.join(
         generation.label for generation in lost))
+  replaced = archive.place('replaced')
+  if not take(archive, place, index, replaced):
+    replaced = None
+  return index, replaced
+
+
+def take(archive, place, index, replaced=None):
+  """Have `place`, a verified copy with this `index`, be the archive.
+
+  replaced: what there was before is moved to there, or else removed.
+  Returns whether there was anything.  Raises LockTimeout, OSError.
+  """
+  configuration = archive.configuration
   with archive.locked():
     # From here to the end the index does not match; a pull would notice.
-    replaced = None
-    if os.path.exists(archive.path):
+    there = os.path.exists(archive.path)
+    if there:
       exchange(place, archive.path)
-      replaced = archive.place('replaced')
-      remove_tree(replaced)
-      os.rename(place, replaced)
+      if replaced:
+        remove_tree(replaced)
+        os.rename(place, replaced)
     else:
       os.rename(place, archive.path)
     fsync_directory(configuration.archive_directory)
@@ -175,8 +228,8 @@ def adopt(archive, source, report, force=False):
       ledger.note(generation)
     ledger.save(index)
     archive.forget_pull()
-  remove(configuration.state('adopting-%s.json' % archive.name))
-  return index, replaced
+  discard(archive)
+  return there
 
 
 def main(configuration, name, source, force):

@@ -8,10 +8,12 @@ from . import parameter
 class Peer(typing.NamedTuple):
   """The other side of a PBS's transfer.
 
-  name: the archive's name.  kind: ``pull`` or ``push``.
+  name: the archive's name.  kind: ``pull``, ``push`` or ``sibling-<number>``.
   user, host, port, path: from its ``resilient-ssh-url``.
   server_key: its ssh host key.
   older_than: retention, as rdiff-backup takes it (``2W``); '' keeps all.
+  siblings: Peers, the other PBS of a service that is pulled.
+  readers: the public keys, in base64, of those that may read its archive.
   """
   name: str
   kind: str
@@ -21,6 +23,8 @@ class Peer(typing.NamedTuple):
   path: str
   server_key: str
   older_than: str
+  siblings: tuple = ()
+  readers: frozenset = frozenset()
 
   @property
   def task(self):
@@ -32,6 +36,7 @@ _SSH_URL = re.compile(
   r'ssh://(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.-]*)@'
   r'(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*))'
   r':(?P<port>\d{1,5})/*(?P<path>/[^\0\n]*)')
+_SIBLING = re.compile(r'sibling-[0-9]{1,9}')
 _SSH_KEY = re.compile(r'[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: [^\n]*)?\n?')
 
 
@@ -79,6 +84,28 @@ def _peer(shared, older_than):
     older_than)
 
 
+def _with_siblings(found, shared):
+  """Return (Peer `found` with the siblings in `shared`, sentences on those that
+  are wrong)."""
+  siblings, wrong = [], []
+  for key in sorted(shared):
+    words = str(shared[key] or '').split()
+    # One that is not deployed yet, or is of the former stack, says nothing.
+    if not _SIBLING.fullmatch(key) or len(words) < 3:
+      continue
+    url, server_key = _SSH_URL.fullmatch(words[0]), ' '.join(words[1:])
+    if not url or not _SSH_KEY.fullmatch(server_key):
+      wrong.append(_wrong(
+        shared, key, 'ssh://user@[address]:port/path and an ssh public key'))
+      continue
+    siblings.append(Peer(
+      found.name, key, url['user'], url['v6'] or url['host'], int(url['port']),
+      url['path'], server_key, ''))
+  keys = str(shared.get('authorized-key') or '').split()
+  return found._replace(siblings=tuple(siblings), readers=frozenset(
+    key for key in keys if key.startswith('AAAA'))), wrong
+
+
 def peers(shared_instances, default):
   """Return (Peers, sentences on shared instances that are wrong).
 
@@ -102,5 +129,8 @@ def peers(shared_instances, default):
         'two shared instances of type %s are named %s: give each service its'
         ' own name' % (found.kind, found.name))
       continue
+    if found.kind == 'pull':
+      found, sentences = _with_siblings(found, shared)
+      wrong += sentences
     by_task[found.task] = found
   return list(by_task.values()), wrong

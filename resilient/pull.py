@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 
-from . import former, history
+from . import beginning, former, history
 from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
@@ -39,6 +39,7 @@ def pull(configuration, peer, report):
   former.inherit_archive(configuration, peer.name)
   archive = archive_of(configuration, peer)
   history.check_index(archive)
+  beginning.note_beginning(archive)
   remote = Remote(configuration, peer)
   generation = _ask(configuration, peer, remote)
   if not is_newer(generation, archive.newest()) and not (
@@ -49,6 +50,8 @@ def pull(configuration, peer, report):
   generation = archive.pull(remote)
   report.generation = generation.label
   report.message = 'pulled and verified'
+  if beginning.note_beginning(archive):
+    report.message += ': the history of this archive begins here'
   log.info('%s: generation %s is in the archive and verified',
            peer.task, generation.label)
   configuration.store.request('push-' + peer.name)

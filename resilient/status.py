@@ -7,7 +7,15 @@ import os
 import time
 import typing
 
-from . import clone, exporter, former, leadership, manifest, verification
+from . import (
+  beginning,
+  clone,
+  exporter,
+  former,
+  leadership,
+  manifest,
+  verification,
+)
 from .archive import Archive
 from .durable import is_locked, read_json
 from .generation import from_json
@@ -115,6 +123,8 @@ def _care(configuration, archive, now):
     now)
   if late:
     problems.append(Problem('verification', late))
+  problems += _failed_run(configuration, 'adopt-' + archive.name,
+                          'verification')
   problems += _failed_run(configuration, 'drill-' + archive.name)
   drill = configuration.store.last_run('drill-' + archive.name)
   verified = [ledger.at(generation) for _, generation in generations]
@@ -124,7 +134,19 @@ def _care(configuration, archive, now):
                 if ledger.problem(generation)],
     'verified_last': ledger.last or None,
     'verified_longest_ago': min(verified, default=None) or None,
-    'drill': drill and drill._asdict()}, problems
+    'drill': drill and drill._asdict(),
+    'history': _history(archive)}, problems
+
+
+def _history(archive):
+  """Return with what the history of an archive begins, and what is known of the
+  rest."""
+  index, found = archive.index(), beginning.record(
+    archive.configuration, archive.name)
+  return {'begins': index[0][1].label if index else None,
+          'anew': beginning.begins_anew(archive),
+          'adopted': found.get('adopted'),
+          'siblings': found.get('siblings', {})}
 
 
 def _frozen(configuration, _):

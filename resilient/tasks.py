@@ -3,7 +3,15 @@ import functools
 import logging
 import typing
 
-from . import importer, leadership, pull, push, restore, verification
+from . import (
+  importer,
+  leadership,
+  pull,
+  push,
+  restore,
+  sibling,
+  verification,
+)
 
 log = logging.getLogger('resilient.tasks')
 
@@ -45,10 +53,13 @@ def tasks(configuration):
       found.append(Task(
         'drill-' + peer.name,
         functools.partial(restore.drill_task, configuration, peer), False))
+      found.append(Task(
+        'adopt-' + peer.name,
+        functools.partial(sibling.task, configuration, peer), True))
     else:
       found.append(Task(
         peer.task, functools.partial(push.task, configuration, peer), True))
   # New data first to the archive, then to the clone; care can wait.
-  order = ('pull', 'push', 'prune', 'verify', 'drill')
+  order = ('pull', 'push', 'prune', 'verify', 'drill', 'adopt')
   found.sort(key=lambda task: order.index(task.name.partition('-')[0]))
   return {task.name: task for task in found}

@@ -30,7 +30,8 @@ _PUBLISHED = {
   'export': ('ssh-public-key', 'resilient-ssh-url', 'notification-id', 'ip'),
   'import': ('ssh-public-key', 'resilient-ssh-url', 'notification-url', 'ip',
              'takeover-url', 'takeover-password', 'takeover-fingerprint'),
-  'pull-backup': ('ssh-key', 'notification-url', 'feeds-url',
+  'pull-backup': ('ssh-key', 'ssh-public-key', 'resilient-ssh-url',
+                  'notification-url', 'feeds-url',
                   'monitor-base-url'),
 }
 _HEAD = '''

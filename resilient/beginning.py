@@ -1,0 +1,51 @@
+"""How the history of an archive began: it may have been lost, and a sibling may
+have it.  Kept in ``history-<name>.json``.
+"""
+import logging
+
+from .durable import read_json, write_json
+
+log = logging.getLogger('resilient.beginning')
+
+
+def _path(configuration, name):
+  return configuration.state('history-%s.json' % name)
+
+
+def record(configuration, name):
+  """Return what is known of how the history of archive `name` began.
+
+  first: digest of the generation with which it began anew, '' if there is none
+  yet.  copy: of which sibling, and at which generation.  adopted: from whom.
+  siblings: {sibling: why nothing is taken}.  refused: as siblings, of copies.
+  """
+  return read_json(_path(configuration, name), {})
+
+
+def save(archive, found):
+  """Keep `found` as the record of `archive`."""
+  if found != record(archive.configuration, archive.name):
+    write_json(_path(archive.configuration, archive.name), found)
+
+
+def note_beginning(archive):
+  """Remember that nothing is in `archive`, or with what it began after that.
+  Returns whether its history began with what it holds now."""
+  found = record(archive.configuration, archive.name)
+  index = archive.index()
+  if not index and not archive.repository.times():
+    save(archive, dict(found, first='', adopted=None))
+  elif index and found.get('first') == '':
+    save(archive, dict(found, first=index[0][1].digest))
+    log.warning('archive %s: its history begins at generation %s',
+                archive.name, index[0][1].label)
+    return True
+  return False
+
+
+def begins_anew(archive):
+  """Whether `archive` began with its oldest generation, and others were made
+  before that one."""
+  index = archive.index()
+  return bool(index) and index[0][1].order > (1, 1) and index[0][
+    1].digest == record(archive.configuration, archive.name).get('first')
