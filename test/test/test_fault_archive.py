@@ -5,7 +5,7 @@ import unittest
 
 from . import set_up_module as setUpModule  # noqa: F401
 from .fault import FaultCase
-from .node import wait_until
+from .node import configured, wait_until
 
 _SERVICES = ('equeue', 'notifier', 'crond', 'sshd')
 
@@ -78,13 +78,12 @@ class ArchiveFaultTest(FaultCase):
     content[-1] ^= 1
     oldest.chmod(0o600)
     oldest.write_bytes(content)
-    # An operator finds it; so does verification, in its turn.
     pbs.run('restore', self.tree.name, '--generation', label,
             '--to', str(pbs.path / 'srv/no'), status=1)
-    ledger = 'verified-%s.json' % self.tree.name
-    (pbs.path / 'srv/resilient' / ledger).unlink()
-    wait_until(lambda: (self.history(pbs)[1]['adopted'] or {}).get('gained')
-               == [label], 300, 'adoption at %r' % pbs, self.tree.diagnosis)
+    # Verification finds it, in its turn.
+    with configured(pbs, **{'verification-interval': 1}):
+      wait_until(lambda: (self.history(pbs)[1]['adopted'] or {}).get('gained')
+                 == [label], 300, 'adoption at %r' % pbs, self.tree.diagnosis)
     self.restore(pbs, label)
     self.checker.check()
 
