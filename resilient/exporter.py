@@ -33,19 +33,22 @@ def _marker(configuration):
   return configuration.state('exporting')
 
 
-def sealed_generation(configuration):
-  """Return (Generation or None, '' or why its dump is not to be had).
+def sealed_dump(configuration):
+  """Return (Generation or None, bytes of its files, '' or why its dump is not
+  to be had).
 
   To be called with the lock on the dump.
   """
   last = from_json(read_json(configuration.state('sealed.json')))
   if os.path.exists(_marker(configuration)):
-    return last, ('an export was interrupted and left the dump unsealed: run'
-                  ' bin/exporter again')
+    return last, 0, ('an export was interrupted and left the dump unsealed: run'
+                     ' bin/exporter again')
   try:
-    return manifest.read(configuration.dump_directory).generation, ''
+    found = manifest.read(configuration.dump_directory)
+    return found.generation, sum(
+      entry.size or 0 for entry in found.entries), ''
   except manifest.InvalidManifest as error:
-    return last, '' if last is None else str(error)
+    return last, 0, '' if last is None else str(error)
 
 
 def _next_generation(configuration, previous):

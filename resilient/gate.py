@@ -70,9 +70,9 @@ def leader_gate(configuration, request):
   # An export may take hours, and the PBS has a timer: no waiting here.
   try:
     with lock(configuration.state('dump.lock'), shared=True) as descriptor:
-      generation, problem = exporter.sealed_generation(configuration)
+      generation, size, problem = exporter.sealed_dump(configuration)
       if request == 'generation':
-        _say({'generation': generation and generation.to_json(),
+        _say({'generation': generation and generation.to_json(), 'size': size,
               'problem': problem, 'busy': False})
         return
       if problem:

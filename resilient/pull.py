@@ -8,6 +8,7 @@ from . import beginning, former, history
 from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
+from .progress import measured
 from .ssh import Remote
 from .transfer import archive_of, run_task, TransferFailed
 
@@ -15,7 +16,8 @@ log = logging.getLogger('resilient.pull')
 
 
 def _ask(configuration, peer, remote):
-  """Return the leader's Generation, or None if there is none to pull now.
+  """Return (the leader's Generation, or None if there is none to pull now; the
+  bytes of its dump, or None).
 
   What it said is kept in ``source-<name>.json``.  Raises Failed, NotIntroduced,
   TransferFailed.
@@ -23,12 +25,14 @@ def _ask(configuration, peer, remote):
   answer = remote.ask('generation')
   if answer['busy']:
     log.info('%s: an export is running', peer.task)
-    return None
+    return None, None
   write_json(configuration.state('source-%s.json' % peer.name),
              dict(answer, at=time.time()))
   if answer['problem']:
     raise TransferFailed('the leader says: ' + answer['problem'])
-  return from_json(answer['generation'])
+  size = answer.get('size')
+  return from_json(answer['generation']), (
+    size if isinstance(size, int) and size > 0 else None)
 
 
 def pull(configuration, peer, report):
@@ -41,13 +45,14 @@ def pull(configuration, peer, report):
   history.check_index(archive)
   beginning.note_beginning(archive)
   remote = Remote(configuration, peer)
-  generation = _ask(configuration, peer, remote)
+  generation, size = _ask(configuration, peer, remote)
   if not is_newer(generation, archive.newest()) and not (
       archive.incomplete and generation):
     report.quiet = True
     return
   report.generation = generation.label
-  generation = archive.pull(remote)
+  with measured(configuration, remote, size):
+    generation = archive.pull(remote)
   report.generation = generation.label
   report.message = 'pulled and verified'
   if beginning.note_beginning(archive):

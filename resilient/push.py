@@ -10,6 +10,7 @@ from .durable import write_json
 from .entries import ARCHIVE_DATA
 from .generation import from_json, is_newer
 from .process import run
+from .progress import measured
 from .ssh import Remote
 from .transfer import run_task, TransferFailed
 
@@ -54,10 +55,11 @@ def push(configuration, peer, report):
     raise TransferFailed(
       'the last pull did not complete, so the archive may be mixed:'
       ' nothing is pushed until a pull succeeds')
-  run([configuration.rsync, '--rsh', ' '.join(remote.command),
-       '--exclude', '/' + ARCHIVE_DATA, *RSYNC_OPTIONS,
-       archive.path + '/', remote.alias + ':'],
-      configuration.transfer_deadline)
+  with measured(configuration, remote):
+    run([configuration.rsync, '--rsh', ' '.join(remote.command),
+         '--exclude', '/' + ARCHIVE_DATA, *RSYNC_OPTIONS,
+         archive.path + '/', remote.alias + ':'],
+        configuration.transfer_deadline)
   status = remote.ask('accept ' + json.dumps(generation.to_json()),
                       configuration.transfer_deadline)
   _note(configuration, peer, status)

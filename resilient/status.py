@@ -14,6 +14,7 @@ from . import (
   former,
   leadership,
   manifest,
+  progress,
   verification,
 )
 from .archive import Archive
@@ -160,7 +161,8 @@ def _source(configuration, peer, now):
   said = read_json(configuration.state('source-%s.json' % peer.name), {})
   theirs = from_json(said.get('generation'))
   state = {'generation': None, 'generations': [], 'leader': theirs,
-           'incomplete': archive.incomplete}
+           'incomplete': archive.incomplete,
+           'pulling': progress.current(configuration, peer.task)}
   problems = _failed_run(configuration, peer.task)
   problems += _failed_run(configuration, 'prune-' + peer.name)
   try:
@@ -177,7 +179,8 @@ def _source(configuration, peer, now):
 def _destination(configuration, peer):
   said = read_json(configuration.state('destination-%s.json' % peer.name), {})
   return ({'verified': from_json(said.get('verified')),
-           'imported': from_json(said.get('imported'))},
+           'imported': from_json(said.get('imported')),
+           'pushing': progress.current(configuration, peer.task)},
           _failed_run(configuration, peer.task))
 
 

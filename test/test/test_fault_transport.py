@@ -120,7 +120,10 @@ class TransportTest(FaultCase):
       self.checker.export()
       wait_until(lambda: proxy.connections > 3, 120, 'third try',
                  self.tree.diagnosis)
-      self.wait_for_failure(pbs, 'pull-data', past)
+      self.assertRegex(
+        self.wait_for_failure(pbs, 'pull-data', past),
+        r'[1-9].* [kM]B of at most .* MB had come in \d+ s, .*; without a break'
+        r' it takes at most \d+ s')
       self.checker.check_copies()
     self.checker.check()
 

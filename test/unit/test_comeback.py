@@ -18,7 +18,7 @@ class TestComeback(FamilyCase):
     self.leader.serve({'marker': 'old'})
     write_json(self.leader.configuration.state('leadership.json'), {'epoch': 3})
     self.assertEqual(exporter.main(self.leader.configuration), 0)
-    self.sealed = exporter.sealed_generation(self.leader.configuration)[0]
+    self.sealed = exporter.sealed_dump(self.leader.configuration)[0]
     self.load()
     takeover.takeover(self.clone.configuration)
     self.proxy.root_pass()
@@ -52,7 +52,7 @@ class TestComeback(FamilyCase):
     self.assertLeads(self.leader, self.clone)
     self.leader.configure(role='export', **{'ip': '::1', 'notifier-port': 1})
     self.assertEqual(exporter.main(self.leader.configuration), 0)
-    found, _ = exporter.sealed_generation(self.leader.configuration)
+    found, _, _ = exporter.sealed_dump(self.leader.configuration)
     self.assertEqual(found.order, (5, 2))
     # What the successor may have sealed meanwhile.
     self.assertTrue(is_newer(found, self.sealed._replace(

@@ -28,7 +28,7 @@ class ExporterCase(TestCase):
 
   def offered(self):
     """Return what a PBS is told: (label of a generation, problem)."""
-    found, problem = exporter.sealed_generation(self.leader.configuration)
+    found, _, problem = exporter.sealed_dump(self.leader.configuration)
     return found and found.label, problem
 
   def message(self):

@@ -113,7 +113,7 @@ class TestTakeover(TakeoverCase):
     self.clone.configure(role='export')
     self.clone.serve({'marker': 'new'})
     self.assertEqual(exporter.main(self.clone.configuration), 0)
-    sealed_now, _ = exporter.sealed_generation(self.clone.configuration)
+    sealed_now, _, _ = exporter.sealed_dump(self.clone.configuration)
     self.assertEqual((sealed_now.epoch, sealed_now.sequence), (4, 8))
     self.assertEqual(sealed_now.leader, 'COMP-1/slappart2')
 
