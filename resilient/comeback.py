@@ -37,7 +37,7 @@ def look(configuration, master, own):
       'Who leads now is not known here, so neither is what it holds.')
   head = succession.head(master, configuration.address, name + '0')
   status = peer_status.ask(
-    configuration, head.instance.published.get('notification-id', ''))
+    configuration, head.instance.values.get('notification-id', ''))
   epochs += [head.epoch, peer_status.epoch(status, name)]
   text = '%s (%s) leads: %s.' % (
     head.instance.title, head.address, succession.describe(head.claim))

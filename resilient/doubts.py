@@ -49,7 +49,7 @@ def _known_here(configuration):
 
 def _known_to_peers(configuration, head, unknown):
   """Yield (Generation, where it is) of what PBS and leader tell."""
-  leader = head and head.instance.published.get('notification-id')
+  leader = head and head.instance.values.get('notification-id')
   urls = {'its PBS': configuration.on_notification, 'the leader': leader}
   answers = peer_status.ask_all(configuration, filter(None, urls.values()))
   for who, url in urls.items():

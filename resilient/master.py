@@ -3,6 +3,7 @@
 Instances are addressed by computer and partition, which a rename does not
 change: ``COMP-1/slappart3``.
 """
+import json
 import typing
 
 # A published value: the address of who is about to take over.
@@ -36,6 +37,17 @@ class Instance(typing.NamedTuple):
   type: str
   parameters: dict
   published: dict
+
+  @property
+  def values(self):
+    """What it published; of a release with parameters of any JSON type, too,
+    whose instances publish all in one value."""
+    try:
+      found = json.loads(self.published['_'])
+    except (KeyError, ValueError):
+      return self.published
+    return {**found, **self.published} if isinstance(
+      found, dict) else self.published
 
 
 def _ask(function, *arguments, **keywords):

@@ -213,7 +213,7 @@ def _bang(configuration, master, journal):
   # Let the old leader look now, if it can be reached; it looks anyway.
   generation, told = from_json(record['generation']), False
   with contextlib.suppress(MasterError, KeyError):
-    url = master.look(record['old']).published['notification-url']
+    url = master.look(record['old']).values['notification-url']
     told = bool(generation) and leadership.tell(configuration, url, generation)
   journal.write(told=told)
 

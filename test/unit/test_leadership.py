@@ -1,4 +1,5 @@
 """An old leader finds out that it was replaced, and stops."""
+import json
 import pathlib
 import unittest.mock
 
@@ -80,13 +81,16 @@ class TestLeadership(FamilyCase):
     takeover.takeover(self.clone.configuration)
     self.assertStopped(r'data1 \(COMP-1/slappart2\) took over on')
 
-  def test_the_takeover_tells_it_and_says_that_it_has_stopped(self):
+  def assertTold(self, serialised):
+    """The takeover tells the old leader, whose values are published in the
+    form that `serialised` makes of them, and says that it has stopped."""
     port = free_port()
     self.leader.configure(**{'notifier-port': port, 'check-interval': 3600})
     partition = Master(self.configuration)._slap.registerComputerPartition(
       COMPUTER, 'slappart1')
     url = 'http://[::1]:%d/' % port
-    partition.setConnectionDict({'notification-url': url + 'notify'})
+    partition.setConnectionDict(serialised({
+      'notification-url': url + 'notify'}))
     for service in ('equeue', 'notifier'):
       self.start([*self.leader.command(service), '--log',
                   self.leader.at('var/log/%s.log' % service)], cwd=ROOT)
@@ -96,6 +100,12 @@ class TestLeadership(FamilyCase):
     said = takeover.takeover(self.clone.configuration)[0]
     self.assertIn('The old leader takes no more writes.', said)
     self.assertEqual(self.hooks(), ['f'])
+
+  def test_the_takeover_tells_it_and_says_that_it_has_stopped(self):
+    self.assertTold(dict)
+
+  def test_also_in_a_release_whose_values_are_json(self):
+    self.assertTold(lambda values: {'_': json.dumps(values)})
 
   def test_cut_from_the_master_it_learns_it_from_a_pbs(self):
     self.proxy.stop()
