@@ -228,6 +228,10 @@ def take(archive, place, index, replaced=None):
       ledger.note(generation)
     ledger.save(index)
     archive.forget_pull()
+  # All of it was verified just now: what verification found before is gone.
+  with configuration.store.recording('verify-' + archive.name) as report:
+    report.generation = index[-1][1].label
+    report.message = 'all generations were verified when they were adopted'
   discard(archive)
   return there
 

@@ -162,7 +162,8 @@ class TestVerification(ArchiveCase):
   def test_it_comes_after_pull_and_push(self):
     names = list(tasks(self.pbs.configuration))
     self.assertEqual(names, [
-      'pull-data', 'push-data', 'prune-data', 'verify-data', 'drill-data'])
+      'pull-data', 'push-data', 'prune-data', 'verify-data', 'drill-data',
+      'adopt-data'])
 
   def test_what_is_read_is_left_nowhere(self):
     self.verify()
