@@ -19,6 +19,7 @@ from .contents import DOCUMENTS, DOCUMENTS_ORIGIN, remove_tree
 _DEADLINE = 300        # seconds, for the whole download
 _ANSWER = 30           # seconds, for each part of it
 _LARGEST = 1 << 30     # bytes
+_LARGEST_UNPACKED = 4 << 30
 _CHUNK = 1 << 20
 
 
@@ -98,9 +99,9 @@ def _check(member):
   links = (member.linkname,) if member.issym() or member.islnk() else ()
   if not (member.isfile() or member.isdir() or links):
     raise tarfile.TarError('%s is no file, folder or link' % member.name)
-  for name in (member.name, *links):
-    if not _stays_inside(name):
-      raise tarfile.TarError('%s leads out of the folder' % name)
+  if not all(map(_stays_inside, (member.name, *links))):
+    raise tarfile.TarError(
+      '%s leads out of the folder' % ' -> '.join((member.name, *links)))
   member.mode = 0o700 if member.isdir() else 0o600
 
 
@@ -110,9 +111,15 @@ def _unpack(url, archive, target):
       # Python's own filter is not in each version of Debian.
       if hasattr(tarfile, 'data_filter'):
         source.extraction_filter = tarfile.data_filter
-      members = source.getmembers()
-      for member in members:
+      members, size = [], 0
+      for member in source:
         _check(member)
+        size += member.size
+        if size > _LARGEST_UNPACKED:
+          raise DocumentsError(
+            'parameter document-root-url is %r, which has more than %d MiB when'
+            ' it is unpacked: make it smaller' % (url, _LARGEST_UNPACKED >> 20))
+        members.append(member)
       source.extractall(target, members)
   except (tarfile.TarError, EOFError, OSError) as error:
     raise DocumentsError(

@@ -111,10 +111,20 @@ class Engine:
   def set_role(self, content):
     """Let the server, when it starts, be what the partition is."""
     path = os.path.join(content, DATABASE, _STANDBY)
+    self._remove_remnant(content)
     if self._configuration.is_leader:
       pathlib.Path(path).unlink(missing_ok=True)
     else:
       write_bytes(path, b'')
+
+  @staticmethod
+  def _remove_remnant(content):
+    """A server that was killed in its first moments leaves an empty lock file,
+    and no other ever starts.  Who calls us has the lock that says that there is
+    none: see database/server.py."""
+    path = pathlib.Path(content, DATABASE, 'postmaster.pid')
+    if path.exists() and not path.stat().st_size:
+      path.unlink()
 
   # The server
 

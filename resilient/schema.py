@@ -79,8 +79,8 @@ def _show(value):
 
 
 def _converted(value, schema):
-  """Return `value`, which may be the text of a number or of a truth: some
-  masters know nothing but texts."""
+  """Return `value`, which may be the text of a number, a truth or an object:
+  some masters know nothing but texts."""
   kind = schema.get('type')
   try:
     if kind == 'integer' and isinstance(value, (str, float)):
@@ -90,7 +90,10 @@ def _converted(value, schema):
       return int(value) if re.fullmatch('-?[0-9]+', value) else value
     if kind == 'number' and isinstance(value, str):
       return float(value)
-  except ValueError:
+    if kind == 'object' and isinstance(value, str):
+      found = json.loads(value)
+      return found if isinstance(found, dict) else value
+  except (ValueError, RecursionError):
     return value
   if kind == 'boolean' and isinstance(value, str):
     return {'true': True, 'false': False}.get(value.lower(), value)
@@ -160,6 +163,11 @@ class Schema:
         for name in error.validator_value:
           if name not in given:
             found[name] = 'parameter %s is missing' % name
+      elif error.validator == 'dependentRequired':
+        for name, others in error.validator_value.items():
+          for other in set(others) - given.keys() if name in given else ():
+            found[other] = 'parameter %s is missing, and %s needs it' % (
+              other, name)
       else:
         general.append('the parameters: ' + _line(error.message))
     return [found[name] for name in sorted(found)] or general

@@ -1,6 +1,7 @@
 """What the profiles do with the parameters of an instance."""
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -137,7 +138,8 @@ class TestConfiguration(unittest.TestCase):
 class TestRootParameters(ParametersCase):
   """[resilient-parameters-base], in a root instance."""
 
-  _OPTIONS = {'schema': str(_ROOT / 'instance-resilient-input-schema.json')}
+  _OPTIONS = {'schema': str(_ROOT / 'instance-resilient-input-schema.json'),
+              'more': ''}
 
   def test_what_is_given_and_what_is_complete(self):
     found = self.run_code(
@@ -157,6 +159,52 @@ class TestRootParameters(ParametersCase):
       self.error(
         'template-resilient-templates.cfg.in', 'resilient-parameters-base',
         {'resilient-clone-numer': 3}, dict(self._OPTIONS)))
+
+
+class TestParametersOfADatabase(ParametersCase):
+  """The same in lapp and lamp, whose schemas are in a folder each."""
+
+  def setUp(self):
+    super().setUp()
+    self.folders = []
+    for name in ('lapp/instance-input-schema.json',
+                 'database/database-schema.json'):
+      folder = tempfile.TemporaryDirectory()
+      self.addCleanup(folder.cleanup)
+      shutil.copy(_ROOT / name, folder.name)
+      self.folders.append(folder.name)
+
+  def arguments(self, given):
+    """Return those of run_code."""
+    return ('template-resilient-templates.cfg.in', 'resilient-parameters-base',
+            given, {'schema': self.folders[0] + '/instance-input-schema.json',
+                    'more': self.folders[1]})
+
+  def test_texts_of_xml_are_taken_for_what_they_say(self):
+    found = self.run_code(*self.arguments({
+      'database-connections': '20', 'database-settings': '{"work_mem": "9MB"}',
+      'database-name': None, 'remove-backup-older-than': ''}))
+    self.assertEqual(found['configuration'], {
+      'database-connections': 20, 'database-settings': {'work_mem': '9MB'}})
+
+  def test_a_wrong_one_is_told_with_what_it_may_be(self):
+    for given, line in (
+        ({'database-connections': 1}, 'parameter database-connections is 1, and'
+         ' must be a whole number from 10 to 10000'),
+        ({'database-name': 'My Shop'}, 'parameter database-name is \'My Shop\','
+         ' and must be like "shop" or "shop_2"'),
+        ({'database-settings': '[]'}, 'parameter database-settings is \'[]\','),
+        ({'database-settings': '{"a'}, 'parameter database-settings is '),
+        ({'document-root-url': 'https://example.org/a.tar.gz'}, 'parameter'
+         ' document-root-sha256 is missing, and document-root-url needs it'),
+        ({'resiliency-backup-periodicity': 'often'},
+         'parameter resiliency-backup-periodicity is \'often\', and must be'),
+        ({'database-nmae': 'shop'},
+         'parameter database-nmae is \'shop\', and is unknown; there are:')):
+      with self.subTest(given):
+        said = self.error(*self.arguments(given))
+        self.assertIn(line, said)
+        self.assertNotIn('\n', said)
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ are in ``node.py`` and ``tree.py``.
 import atexit
 import functools
 import http.server
+import json
 import os
 import pathlib
 import shutil
@@ -39,7 +40,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     """Say nothing: what is fetched is in buildout's log."""
 
 
-def _serve(directory):
+def serve(directory):
   """Serve `directory` while the tests run; return the URL."""
 
   class Server(http.server.ThreadingHTTPServer):
@@ -62,7 +63,7 @@ def _foreign_url(stack):
     target.mkdir(parents=True)
     for path, data in release.content(release.PROJECT / folder).items():
       (target / path).write_bytes(data.replace(_STACK, stack.encode()))
-  return _serve(directory) + '/'
+  return serve(directory) + '/'
 
 
 def _release_url():
@@ -75,7 +76,7 @@ def _release_url():
   releases = _BASE / 'release'
   releases.mkdir(parents=True)
   name = release.write(release.content(folders=_FOLDERS), releases)
-  return '%s/%s/' % (_serve(releases), name)
+  return '%s/%s/' % (serve(releases), name)
 
 
 _RELEASE_URL = _release_url()
@@ -128,6 +129,15 @@ class ResilientTestCase(_TestCase):
     cls.tree = tree.Tree(cls.slap, cls.NAME, cls.NUMBER, cls.PUBLISHED,
                          cls.SERVICE)
     cls.working_passes = cls.converge()
+
+  @classmethod
+  def request_root(cls, parameters):
+    """Ask for the root instance with other `parameters`, to be deployed."""
+    cls.slap.request(
+      software_release=cls.getSoftwareURL(),
+      software_type=cls.getInstanceSoftwareType(),
+      partition_reference=cls.default_partition_reference,
+      partition_parameter_kw={'_': json.dumps(parameters)}, state='started')
 
   @classmethod
   def converge(cls):

@@ -6,13 +6,12 @@ import threading
 import psutil
 
 from ..databases import SqlError, TOTAL, Writer
-from .browser import read_notes, write_note
+from .browser import write_note
+from .database_application import ApplicationStory, NOTE
 from .node import fetch, wait_until
 
-_NOTE = 'Zażółć <b>gęślą</b> 日本語 😀'
 
-
-class DatabaseStory:
+class DatabaseStory(ApplicationStory):
   """One story; its parts follow each other.
 
   Must define: SOFTWARE, NAME, CLIENT.
@@ -130,19 +129,23 @@ class DatabaseStory:
     with self.subTest('an importer that is killed converges'):
       self._importer_is_killed()
 
+    with self.subTest('an application of the user takes the place of ours'):
+      self.own_application()
+
     self.assertEqual(
-      [_NOTE], write_note(tree.root.parameters['url'], _NOTE))
+      [NOTE], write_note(tree.root.parameters['url'], NOTE))
     with self.subTest('takeover in the middle of writes'):
       with self.writing() as writer:
         least = self.back_up(writer)
       self.take_over(1, least)
-      self._read_the_note()
+      self.read_the_note()
+      self.serves_own_application()
 
     with self.subTest('a second cycle, and takeover back'):
       with self.writing() as writer:
         least = self.back_up(writer)
       self.take_over(2, least)
-      self._read_the_note()
+      self.read_the_note()
     with self.writing() as writer:
       self.back_up(writer)
     wait_until(lambda: not tree.check_promises(), 60, 'green tree',
@@ -244,11 +247,3 @@ class DatabaseStory:
     self.tree.wait_for_clones(label, seconds=120)
     self.assert_sound(clone, writer.committed)
     self.assertEqual({}, clone.problems())
-
-  def _read_the_note(self):
-    """Read it, and write another one, on the page of the leader."""
-    before = read_notes(self.tree.root.parameters['url'])
-    self.assertIn(_NOTE, before)
-    self.assertEqual(
-      ['another', *before],
-      write_note(self.tree.root.parameters['url'], 'another'))

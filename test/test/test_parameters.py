@@ -51,11 +51,7 @@ class ParametersTest(ResilientTestCase):
     wanted = dict(self.getInstanceParameterDict(), **{
       'resilient-clone-number': 1}, **{
         name.replace('_', '-'): value for name, value in parameters.items()})
-    self.slap.request(
-      software_release=self.getSoftwareURL(),
-      software_type=self.getInstanceSoftwareType(),
-      partition_reference=self.default_partition_reference,
-      partition_parameter_kw={'_': json.dumps(wanted)}, state='started')
+    self.request_root(wanted)
 
   def change(self, **parameters):
     """Change parameters, and deploy that."""

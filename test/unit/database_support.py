@@ -186,5 +186,5 @@ def wait_for(condition, place):
       if condition():
         return
     if time.monotonic() > end or place.service.poll() is not None:
-      raise AssertionError(place.log())
+      raise AssertionError(place.log()[-4000:])
     time.sleep(0.1)

@@ -137,3 +137,5 @@ class DocumentsTest(TestCase):
       self.assert_refused(sha256, 'faster')
     with mock.patch.object(documents, '_LARGEST', 10):
       self.assert_refused(sha256, 'smaller')
+    with mock.patch.object(documents, '_LARGEST_UNPACKED', 3):
+      self.assert_refused(sha256, 'unpacked', 'smaller')

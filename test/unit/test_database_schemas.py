@@ -64,7 +64,7 @@ class SchemasTest(unittest.TestCase):
         jsonschema.Draft202012Validator.check_schema(
           load('%s/%s' % (release, name)))
     jsonschema.Draft202012Validator.check_schema(
-      load('database/parameter-schema.json'))
+      load('database/database-schema.json'))
 
   def test_good_and_bad_parameters(self):
     for release in ('lapp', 'lamp'):
@@ -94,7 +94,7 @@ class SchemasTest(unittest.TestCase):
     places = {'role': 'leader', 'contents-directory': '/c', 'host': '::1',
               'run-directory': '/r', 'sample': '/s', 'port': '1'}
     made = configuration.Configuration(places)
-    properties = load('database/parameter-schema.json')[
+    properties = load('database/database-schema.json')[
       '$defs']['database-parameters']['properties']
     for name, schema in properties.items():
       with self.subTest(name):
