@@ -22,10 +22,10 @@ from database.configuration import Configuration
 from demo.show import say, table
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
-_ROW = 260  # bytes of a row on disk, about
-_RDIFF_BACKUP = pathlib.Path(sys.executable).with_name('rdiff-backup')
+ROW = 260  # bytes of a row on disk, about
+RDIFF_BACKUP = pathlib.Path(sys.executable).with_name('rdiff-backup')
 _TEXT = ' || '.join('md5((i + %d)::text)' % number for number in range(5))
-_FILL = {
+FILL = {
   'lapp': 'CREATE TABLE bench AS SELECT i AS id, %s AS text FROM'
           ' generate_series(1, {rows}) i; ALTER TABLE bench ADD PRIMARY KEY'
           ' (id); VACUUM ANALYZE bench;' % _TEXT,
@@ -33,7 +33,7 @@ _FILL = {
           ' SELECT seq AS id, CONCAT(%s) AS text FROM seq_1_to_{rows};' % (
             ', '.join('MD5(seq + %d)' % number for number in range(5)))}
 # What one would do by hand: {name: (dump, restore)}.  {to} is the dump.
-_HAND = {
+HAND = {
   'lapp': {
     'pg_dump, directory': (
       'pg_dump {pg} -d shop -Fd -Z0 -f {to}',
@@ -68,7 +68,7 @@ _HEAD = ('dump by', 'changed', 'MiB', 'dump s', 'archive s', 'restore s',
          'increment MiB')
 
 
-class _Place:
+class Place:
   """A partition with a database, and its service."""
 
   def __init__(self, release, role, folder, port):
@@ -84,7 +84,8 @@ class _Place:
       release + '.engine').Engine(self.configuration)
     self.command('prepare', text=json.dumps(self.values))
 
-  def _line(self, *arguments):
+  def line(self, *arguments):
+    """Return the command line of a command of the release."""
     return [sys.executable, '-c', 'import sys; from %s.engine import main;'
             ' sys.exit(main())' % self.release, arguments[0],
             '--configuration', str(self.folder / 'database.json'),
@@ -92,13 +93,13 @@ class _Place:
 
   def command(self, *arguments, text=''):
     """Run a command of the release; return the seconds."""
-    return _run(self._line(*arguments), input=text)
+    return run(self.line(*arguments), input=text)
 
   @contextlib.contextmanager
   def serving(self):
     """Let the service run."""
     process = subprocess.Popen(
-      self._line('serve', '--log', self.folder / 'log'),
+      self.line('serve', '--log', self.folder / 'log'),
       env=dict(os.environ, PYTHONPATH=str(PROJECT)))
     content = str((self.folder / 'srv/current').resolve())
     try:
@@ -111,7 +112,7 @@ class _Place:
       process.wait()
 
 
-def _run(command, **options):
+def run(command, **options):
   """Run a command, which must succeed; return the seconds."""
   started = time.perf_counter()
   done = subprocess.run(
@@ -123,29 +124,36 @@ def _run(command, **options):
   return time.perf_counter() - started
 
 
-def _size(folder):
+def size(folder):
+  """Return the MiB of the files below `folder`."""
   return sum(path.stat().st_size for path in folder.rglob('*')
              if path.is_file() and not path.is_symlink()) / (1 << 20)
 
 
-def _free_port():
+def free_port():
+  """Return a port of ::1 that nobody uses."""
   with socket.socket(socket.AF_INET6) as trial:
     trial.bind(('::1', 0))
     return trial.getsockname()[1]
 
 
-class _Bench:
+CHANGES = (
+  ('1 % in a row', 'id > {last}'), ('1 % scattered', 'id % 100 = 7'))
+
+
+class Databases:
+  """A leader and a clone of `release`, below `folder`."""
 
   def __init__(self, release, folder):
     self.release, self.folder = release, folder
-    self.leader = _Place(release, 'leader', folder / 'leader', _free_port())
-    self.clone = _Place(release, 'clone', folder / 'clone', _free_port())
+    self.leader = Place(release, 'leader', folder / 'leader', free_port())
+    self.clone = Place(release, 'clone', folder / 'clone', free_port())
     run = folder / 'leader/run'
     self.words = {
       'pg': '-h %s -p %s -U postgres' % (run, self.leader.values['port']),
       'maria': '--no-defaults --socket=%s/mariadb.sock' % run,
       'data': folder / 'leader/srv/current/database'}
-    self.forms = {release: None, **_HAND[release]}
+    self.forms = {release: None, **HAND[release]}
 
   def sql(self, text):
     """Run SQL on the leader as the administrator, in database "shop"."""
@@ -154,9 +162,10 @@ class _Bench:
     else:
       self.leader.engine.sql('USE shop; ' + text)
 
-  def _shell(self, text, to):
-    # A line that a person would type, with pipes in it.
-    return _run(['sh', '-c', text.format(to=to, **self.words)])
+  def shell(self, text, to):
+    """Run a line that a person would type; {to} in it is `to`.  Return the
+    seconds."""
+    return run(['sh', '-c', text.format(to=to, **self.words)])
 
   def dump(self, form):
     """Dump in one of the forms; return (seconds, folder)."""
@@ -165,42 +174,49 @@ class _Bench:
       to.mkdir(exist_ok=True)
       return self.leader.command('export', '--dump', to), to
     shutil.rmtree(to, ignore_errors=True)
-    return self._shell(self.forms[form][0], to), to
+    return self.shell(self.forms[form][0], to), to
 
   def restore(self, form, dump):
     """Load a dump; return the seconds."""
     if self.forms[form] is None:
       return self.clone.command('import', '--dump', dump)
-    return self._shell(self.forms[form][1], dump)
+    return self.shell(self.forms[form][1], dump)
 
   def archive(self, form, dump):
     """Archive a dump; return (seconds, MiB that the history grew by)."""
     target = self.folder / ('archive-' + form.replace(' ', '-'))
     history = target / 'rdiff-backup-data'
-    before = _size(history) if history.exists() else 0
-    seconds = _run([_RDIFF_BACKUP, 'backup', dump, target])
+    before = size(history) if history.exists() else 0
+    seconds = run([RDIFF_BACKUP, 'backup', dump, target])
     time.sleep(1.1)  # An archive takes one backup in a second.
-    return seconds, _size(history) - before
+    return seconds, size(history) - before
 
   def cycle(self, form, what, restore=False):
     """Dump, archive and perhaps restore; return a row of the table."""
     dumped, dump = self.dump(form)
     archived, growth = self.archive(form, dump)
-    row = [form, what, '%.0f' % _size(dump), '%.1f' % dumped,
+    row = [form, what, '%.0f' % size(dump), '%.1f' % dumped,
            '%.1f' % archived, '%.1f' % self.restore(form, dump)
            if restore else '', '' if restore else '%.1f' % growth]
     say('  ' + ', '.join(row))
     return row
 
+  def fill(self, rows):
+    """Make a table of so many rows."""
+    self.sql(FILL[self.release].format(rows=rows))
+
+  def change(self, where, rows):
+    """Change some of so many rows."""
+    self.sql('UPDATE bench SET text = REVERSE(text) WHERE %s;' % (
+      where.format(last=rows * 99 // 100)))
+
   def measure(self, rows):
     """Fill, dump, change; return the rows of the table."""
-    self.sql(_FILL[self.release].format(rows=rows))
+    self.fill(rows)
     result = [self.cycle(form, 'first', restore=True) for form in self.forms]
-    for what, where in (
-        ('1 % in a row', 'id > %d' % (rows * 99 // 100)),
-        ('1 % scattered', 'id % 100 = 7'), ('nothing', None)):
+    for what, where in (*CHANGES, ('nothing', None)):
       if where:
-        self.sql('UPDATE bench SET text = REVERSE(text) WHERE %s;' % where)
+        self.change(where, rows)
       result += [self.cycle(form, what) for form in self.forms]
     return result
 
@@ -210,14 +226,14 @@ def main(argv=None):
   parser = argparse.ArgumentParser(
     prog='python -m bench.databases', description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument('release', choices=sorted(_HAND))
+  parser.add_argument('release', choices=sorted(HAND))
   parser.add_argument('--mib', type=int, default=1024,
                       help='size of the table (default: %(default)s)')
   arguments = parser.parse_args(argv)
   with tempfile.TemporaryDirectory(prefix='db-') as folder:
-    bench = _Bench(arguments.release, pathlib.Path(folder))
+    bench = Databases(arguments.release, pathlib.Path(folder))
     with bench.leader.serving(), bench.clone.serving():
-      rows = bench.measure((arguments.mib << 20) // _ROW)
+      rows = bench.measure((arguments.mib << 20) // ROW)
   say(table(_HEAD, rows))
   return 0
 
