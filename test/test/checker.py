@@ -24,8 +24,8 @@ class Checker:
     self.random = random.Random(seed)
     self.acknowledged = []
     self.written = {}
-    # What every export so far must have carried.
-    self._exported = {}
+    # {label: what that export must have carried}.
+    self._carried = {}
 
   def write(self, key, value):
     """Write a record to the leader; it counts if it was answered."""
@@ -38,8 +38,19 @@ class Checker:
     carried = dict(self.written)
     label = self._tree.export(ahead)
     self.acknowledged.append(label)
-    self._exported = carried
+    self._carried[label] = carried
     return label
+
+  def took_over(self, winner):
+    """Clone `winner` leads: with exactly what one export carried.  What was
+    acknowledged after that is lost, as who insisted was told."""
+    label = _label(winner.state()['imported'])
+    records = winner.records()
+    assert records == self._carried[label], (
+      winner, label, records, self._carried[label])
+    self.acknowledged = [one for one in self.acknowledged
+                         if _label_order(one) <= _label_order(label)]
+    self.written = records
 
   def check(self, seconds=120):
     """Everything is healed: all invariants hold.  Raises AssertionError.
@@ -74,7 +85,8 @@ class Checker:
     for clone in self._tree.clones():
       _verify(clone.path / 'srv/backup' / self._tree.name, newest, clone)
       records = clone.records()
-      lost = {key for key, value in self._exported.items()
+      lost = {key for key, value in self._carried[
+        self.acknowledged[-1]].items()
               if records.get(key) != value}
       unexpected = {key for key in records if key not in self.written}
       assert not lost, 'lost at %r: %s' % (clone, sorted(lost))
@@ -123,6 +135,10 @@ class Checker:
 
 def _order(generation):
   return generation['epoch'], generation['sequence']
+
+
+def _label(generation):
+  return '%d.%d' % _order(generation)
 
 
 def _label_order(label):

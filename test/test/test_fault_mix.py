@@ -6,6 +6,7 @@ which mix; it is printed.
 import contextlib
 import os
 import random
+import subprocess
 import time
 import unittest
 
@@ -31,6 +32,8 @@ class MixTest(FaultCase):
     self.checker = Checker(self.tree, seed)
     self.checker.written = dict(self.tree.leader.records())
     self.random = self.checker.random
+    self.checker.export()
+    self.checker.check_clones(120)
 
   def any_node(self):
     """Return the leader, a clone or a PBS."""
@@ -105,10 +108,40 @@ class MixTest(FaultCase):
       return True
     return False
 
+  def take_over(self):
+    """All clones at once are told to take over, whatever is broken; if it is
+    too much for each of them, somebody insists.  One leads."""
+    tree = self.tree
+    if self.random.random() < .5:
+      print('the leader is lost')
+      tree.leader.kill_all()
+    runs = {clone: subprocess.Popen(
+      [clone.path / 'bin/takeover'], stdin=subprocess.DEVNULL,
+      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+      for clone in tree.clones()}
+    said = {clone: run.communicate(timeout=300)[0]
+            for clone, run in runs.items()}
+    winners = [clone for clone, run in runs.items() if not run.returncode]
+    if not winners:
+      for text in said.values():
+        self.assertIn('Refused. ', text)
+      winners = [self.random.choice(tree.clones())]
+      winners[0].run('takeover', '--force')
+    winner, = winners
+    self.assertEqual(winner.partition, tree.roles()['data0'], said)
+    self.checker.took_over(winner)
+    print('%r leads, with generation %s' % (
+      winner, self.checker.acknowledged[-1]))
+
   def test_22_random_mix_loses_nothing(self):
     faults = (self.service_down, self.door_closed, self.transfer_killed,
               self.bad_link, self.program_fails)
-    end = time.monotonic() + _SECONDS
+    start = time.monotonic()
+    end = start + _SECONDS
+    # Each needs another partition, and there are few.
+    takeovers = 1 if _SECONDS < 600 else 3
+    due = [start + _SECONDS * (number + .5) / takeovers
+           for number in range(takeovers)]
     step = exports = 0
     while time.monotonic() < end:
       with contextlib.ExitStack() as stack:
@@ -119,8 +152,15 @@ class MixTest(FaultCase):
           step += 1
           exports += self.try_to_export(step)
           time.sleep(self.random.uniform(0, 3))
+        taken_over = due and time.monotonic() > due[0]
+        if taken_over:
+          due.pop(0)
+          self.take_over()
+      if taken_over:
+        self.converge()
       self.checker.check_copies()
     self.assertGreater(exports, 0)
+    self.assertEqual([], due)
     self.checker.write('mix', 'the end')
     self.checker.export()
     self.checker.check(240)

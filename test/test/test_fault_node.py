@@ -1,13 +1,25 @@
 """Faults of a node: processes that are killed, clocks that are wrong, programs
 of the service that misbehave.  The table is in test/README.rst."""
+import collections
+import contextlib
 import signal
+import sqlite3
 import sys
+import tempfile
+import threading
+import types
 import unittest
+import urllib.error
+
+import psutil
+
+from resilient import authentication, configuration, notify
+from resilient.generation import from_json
 
 from . import set_up_module as setUpModule  # noqa: F401
 from .clock import HOUR, YEAR
 from .fault import FaultCase
-from .node import configured
+from .node import configured, fetch
 
 _ODD = r'''
 import os, socket, sys
@@ -74,6 +86,57 @@ class NodeFaultTest(FaultCase):
     put_back()
     self.checker.check()
 
+  def _asked(self, node):
+    """Return what the queue of `node` was ever asked for."""
+    path = configuration.load(node.path / 'etc/resilient.json').store.path
+    with contextlib.closing(sqlite3.connect(path)) as queue:
+      return queue.execute('SELECT * FROM task ORDER BY name').fetchall()
+
+  def test_12_hints_that_are_forged_replayed_malformed_or_too_many(self):
+    pbs, leader = self.tree.pbs(1), self.tree.leader
+    url = pbs.parameters['notification-url']
+    real = configuration.load(leader.path / 'etc/resilient.json')
+    stranger = tempfile.TemporaryDirectory()
+    self.addCleanup(stranger.cleanup)
+    authentication.ensure_secret(
+      stranger.name + '/secret', 'the secret of another tree')
+    newest = from_json(leader.state()['generation'])
+    notifier = psutil.Process(pbs.pid('notifier'))
+    before, memory = self._asked(pbs), notifier.memory_info().rss
+
+    def refused(generation, secret_file):
+      forger = types.SimpleNamespace(
+        instance=real.instance, secret_file=secret_file)
+      with self.assertRaises(urllib.error.HTTPError) as caught:
+        notify.post(forger, url, generation, 10)
+      self.assertIn(caught.exception.code, (403, 429))
+
+    refused(newest, real.secret_file)
+    for number in range(1, 20):
+      refused(newest._replace(sequence=newest.sequence + number),
+              stranger.name + '/secret')
+    answers = collections.Counter()
+
+    def flood():
+      for number in range(500):
+        answers[fetch(url, 'POST', '{"generation": %d' % number + 'x' * 9999
+                      )[0]] += 1
+
+    threads = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in threads:
+      thread.start()
+    for thread in threads:
+      thread.join()
+    self.assertEqual({403, 429}, set(answers))
+    self.assertEqual(before, self._asked(pbs))
+    self.assertEqual(notifier.pid, pbs.pid('notifier'))
+    self.assertLess(notifier.memory_info().rss - memory, 64 << 20)
+    # Who belongs to the tree is heard all the same.
+    self.checker.write('flood', 'over')
+    self.checker.export()
+    self.assertNotEqual(before, self._asked(pbs))
+    self.checker.check()
+
   def test_13_wrong_clocks_change_no_order(self):
     for ahead in (YEAR, -YEAR, HOUR):
       with self.subTest(ahead):
@@ -129,6 +192,23 @@ class NodeFaultTest(FaultCase):
       self.assertLess((odd / 'sparse').stat().st_blocks * 512, 1 << 20)
     self.checker.check()
     put_back()
+
+  def test_20_master_that_is_down_stops_no_backup_and_no_data(self):
+    roles, clone = self.tree.roles(), self.tree.clone(1)
+    with self.tree.master_down():
+      self.checker.write('master', 'down')
+      self.checker.export()
+      self.checker.check_clones(120)
+      said = clone.run('takeover', status=1)
+      self.assertIn('the SlapOS master', said)
+      self.assertIn('Nothing was changed', said)
+      # Nobody was fenced: the leader goes on.
+      self.checker.write('master', 'still down')
+      self.checker.export()
+      self.checker.check_clones(120)
+    self.assertEqual(roles, self.tree.roles())
+    self.assertEqual({}, clone.problems())
+    self.checker.check()
 
 
 if __name__ == '__main__':

@@ -34,6 +34,12 @@ main(['takeover', '--configuration', sys.argv[-1]])
 class TakeoverTest(ResilientTestCase):
   """One story; its parts follow each other."""
 
+  @classmethod
+  def getInstanceParameterDict(cls):
+    """Return the parameters of the root instance: all look often."""
+    return dict(super().getInstanceParameterDict(),
+                **{'resiliency-check-interval': '10'})
+
   def programs(self, node):
     """Return the folder of the software's programs, as `node` uses it."""
     word = next(word for word in (node.path / 'bin/takeover').read_text(
@@ -112,6 +118,7 @@ class TakeoverTest(ResilientTestCase):
     self.assertNotIn('data0', roles)
     self.assertEqual(self.winner.partition, roles['data1'])
     self.assertIn('not complete', self.winner.problems()['takeover'])
+    self.nobody_told_it()
     # The node processes the root now, which it would not do by itself.
     (tree.root.path / '.timestamp').unlink(missing_ok=True)
     self.assertNotEqual(0, tree.run_pass().status)
@@ -136,6 +143,17 @@ class TakeoverTest(ResilientTestCase):
     self.assertEqual(204, self.winner.write('promoted', 'before any pass'))
     self.assertIn('leads already', self.winner.run('takeover'))
     self.assertEqual(self.winner.partition, tree.roles()['data0'])
+
+  def nobody_told_it(self):
+    """The old leader finds out, refuses writes and exports, and says why."""
+    wait_until(lambda: self.old.write('late', 'as a leader') == 403, 120,
+               'end of the old leader', self.tree.diagnosis)
+    for said in (self.old.problems()['leadership'],
+                 self.old.run('exporter', status=1)):
+      self.assertIn('this leader has been replaced: data1 (', said)
+    self.assertTrue(self.old.state()['leadership']['stopped'])
+    # With what it took until then.
+    self.kept = self.old.records()
 
   def roles_after(self):
     """The next passes give everyone its role."""
@@ -227,8 +245,7 @@ class TakeoverTest(ResilientTestCase):
     self.assertEqual(self.winner.partition, replaced.partition)
     self.assertEqual([], replaced.processes())
     leader = tree.leader
-    self.assertEqual({'before': 'the loss', 'later': 'and late'},
-                     leader.records())
+    self.assertEqual(self.kept, leader.records())
     wait_until(lambda: leader.write('back', 'again') == 204, 90,
                'writes to %r' % leader, tree.diagnosis)
     third = tree.back_up()

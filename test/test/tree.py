@@ -1,4 +1,5 @@
 """The words of the stories: a tree of nodes, and its backups."""
+import contextlib
 import os
 import pathlib
 import re
@@ -35,6 +36,18 @@ class Tree:
   def supervisor(self):
     """The supervisor of all services."""
     return self._slap.instance_supervisor_rpc
+
+  @contextlib.contextmanager
+  def master_down(self):
+    """While inside, nobody answers at the address of the SlapOS master."""
+    with self._slap.system_supervisor_rpc as supervisor:
+      supervisor.stopProcess('slapos-proxy')
+    try:
+      yield
+    finally:
+      with self._slap.system_supervisor_rpc as supervisor:
+        supervisor.startProcess('slapos-proxy')
+      wait_until(self._slap._isSlapOSAvailable, 60, 'SlapOS master')
 
   def run_pass(self):
     """Run ``slapos node instance`` once; return a convergence.Pass."""

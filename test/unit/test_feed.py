@@ -59,6 +59,11 @@ class TestFeed(unittest.TestCase):
     self.assertEqual(facts(bad), {
       'outcome': 'FAILURE', 'task': 'pull-data', 'duration': '2.500'})
 
+  def test_a_name_with_ok_in_it_makes_nothing_good(self):
+    bad, = feed([run(1, False, 'no')], instance='BOOKING OK').entries
+    self.assertNotIn('OK', bad.title)
+    self.assertEqual('FAILURE', facts(bad)['outcome'])
+
   def test_entries_have_ids_that_are_unique_and_stay(self):
     def ids(runs, **keywords):
       return [entry.id for entry in feed(runs, **keywords).entries]

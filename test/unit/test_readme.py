@@ -118,13 +118,25 @@ class TestsTest(unittest.TestCase):
 
   def test_each_test_that_it_names_exists(self):
     text = (ROOT / 'test/README.rst').read_text('utf-8')
-    for kind, folder in (('story', 'test/test'), ('unit', 'test/unit')):
+    for kind, folder in (('story', 'test/test'), ('unit', 'test/unit'),
+                         ('rendering', 'test/rendering')):
       names = re.findall(r'\* %s: ``(\w+)``' % kind, text)
-      self.assertGreater(len(names), 12)
+      self.assertTrue(names)
       code = ''.join(path.read_text('utf-8')
                      for path in (ROOT / folder).glob('test_*.py'))
       self.assertEqual([], [
         name for name in names if '  def %s(' % name not in code])
+
+  def test_each_fault_and_each_weakness_is_in_it(self):
+    text = (ROOT / 'test/README.rst').read_text('utf-8')
+    self.assertEqual(
+      list(range(1, 24)),
+      list(map(int, re.findall(r'^(\d+)\. ', text, re.MULTILINE))))
+    # There is none of these numbers.
+    gaps = {24, 30, 33}
+    self.assertEqual(
+      set(range(1, 40)) - gaps,
+      set(map(int, re.findall(r'\bW(\d+)', text))))
 
 
 if __name__ == '__main__':
