@@ -15,6 +15,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 # Names and numbers of linux/landlock.h: all that changes files.
 _WRITE_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 13, 1 << 14
+_READ_FILE = 1 << 2
 _CHANGE = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
 # TCP: to bind, and to connect.
 _NET = 0b11
@@ -38,9 +39,24 @@ def _allow(ruleset, path, rights):
     os.close(descriptor)
 
 
-def confine(*directories):
+def _beside(path):
+  """Yield what is not below `path`: all that is beside it and its parents."""
+  path = os.path.realpath(path)
+  while path != '/':
+    parent = os.path.dirname(path)
+    with contextlib.suppress(PermissionError):
+      for name in os.listdir(parent):
+        if os.path.join(parent, name) != path:
+          yield os.path.join(parent, name)
+    path = parent
+
+
+def confine(*directories, hidden=None, readable=()):
   """From now on this process, and what it starts, changes no file outside of
   `directories`, and uses no TCP but the connections that are open.
+
+  hidden: a directory of whose files none can be read but those below
+    `directories`, or `readable`.
 
   Returns whether the kernel knows how: an old one leaves everything as it is.
   Raises OSError.
@@ -50,14 +66,20 @@ def confine(*directories):
   except OSError:
     return False
   rights = (_CHANGE | (_REFER if version >= 2 else 0)
-            | (_TRUNCATE if version >= 3 else 0))
+            | (_TRUNCATE if version >= 3 else 0)
+            | (_READ_FILE if hidden else 0))
   attributes = struct.pack('=QQ', rights, _NET)[:16 if version >= 4 else 8]
   ruleset = _syscall(_CREATE_RULESET, attributes, len(attributes), 0)
   try:
     for directory in directories:
       _allow(ruleset, directory, rights)
+    for path in (*_beside(hidden), *readable) if hidden else ():
+      # A link that leads nowhere, or what is gone by now.
+      with contextlib.suppress(OSError):
+        _allow(ruleset, path, _READ_FILE)
     with contextlib.suppress(FileNotFoundError):
-      _allow(ruleset, os.devnull, rights & (_WRITE_FILE | _TRUNCATE))
+      _allow(ruleset, os.devnull,
+             rights & (_WRITE_FILE | _TRUNCATE | _READ_FILE))
     if ctypes.CDLL(None, use_errno=True).prctl(
         _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
       raise OSError(ctypes.get_errno(), 'no_new_privs')

@@ -41,15 +41,27 @@ def _say(value):
   sys.stdout.flush()
 
 
-def _become(command, inherited, *writable):
+def _become(command, inherited, *writable, **reading):
   """Replace this process, which keeps holding the lock `inherited`, if any, by
-  one that changes no file outside of the directories `writable`."""
+  one that changes no file outside of the directories `writable`.
+
+  reading: what it may read, as in confine.
+  """
   if inherited is not None:
     os.set_inheritable(inherited, True)
-  if not confine(*writable):
+  if not confine(*writable, **reading):
     log.info('this kernel has no Landlock: %s is not confined',
              os.path.basename(command[0]))
   os.execv(command[0], command)
+
+
+def _become_rsync(configuration, arguments, inherited, writable=(),
+                  readable=()):
+  """Become ``rsync --server`` with `arguments`, which reads nothing else of
+  this partition: its client can name files as lists of names to leave out."""
+  _become([configuration.rsync, '--server', *arguments], inherited, *writable,
+          hidden=os.path.dirname(os.path.dirname(
+            configuration.state_directory)), readable=readable)
 
 
 def _serve_dump(configuration, held):
@@ -129,8 +141,8 @@ def clone_gate(configuration, request):
       'this is a clone: it can be pushed to, and nothing else')
     with clone.receiving(configuration) as descriptor:
       staging = configuration.state('staging')
-      _become([configuration.rsync, '--server', *options, '.', staging + '/'],
-              descriptor, staging)
+      _become_rsync(
+        configuration, [*options, '.', staging + '/'], descriptor, [staging])
 
 
 def _own_archive(configuration, name):
@@ -177,18 +189,18 @@ def pbs_gate(configuration, request):
     'this is a PBS: its siblings can read an archive, and nothing else')
   kind, _, name = path.removesuffix('/').partition('/')
   archive = _own_archive(configuration, name)
-  command = [configuration.rsync, '--server', '--sender', *options, '.',
-             archive.path + '/']
+  arguments = ['--sender', *options, '.', archive.path + '/']
   if kind == 'draft':
     # May be mixed, and delays nobody.
-    _become(command, None)
+    _become_rsync(configuration, arguments, None, readable=[archive.path])
   elif kind == 'final':
     with archive.locked(shared=True) as descriptor:
       if archive.incomplete or archive.repository.cut_short:
         raise Denied('the last pull did not complete here: try again later')
       # Outlives the exec: no sibling stops our pulls for longer.
       signal.alarm(_HELD)
-      _become(command, descriptor)
+      _become_rsync(configuration, arguments, descriptor,
+                    readable=[archive.path])
   else:
     raise Denied('there is no such copy of an archive')
 

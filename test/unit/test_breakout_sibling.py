@@ -2,9 +2,12 @@
 and nothing else."""
 import os
 import pathlib
+import shutil
+import subprocess
 import unittest
 
 from resilient import gate, keys, sibling
+from resilient.process import run
 
 from .partition import write_tree
 from .sibling_case import SiblingCase
@@ -64,14 +67,29 @@ class SiblingDoorTest(SiblingCase):
     os.mkdir(target)
     remote = self.peer(self.pbs).siblings[0]
     rsh = ' '.join(self.ssh_command(self.doors[1], host=False))
-    self.run_rsync(rsh, remote, target)
-    self.assertTrue(os.path.islink(target + '/door'))
-
-  def run_rsync(self, rsh, remote, target):
-    """Copy the archive of the second PBS to `target`."""
-    from resilient.process import run
     run([self.pbs.options['rsync'], '--rsh', rsh, *sibling.RSYNC_OPTIONS,
          '%s@[::1]:final/data/' % remote.user, target + '/'], 60)
+    self.assertTrue(os.path.islink(target + '/door'))
+
+  def test_a_list_of_names_that_is_another_file_is_not_read(self):
+    secret = self.other.at('etc/private')
+    pathlib.Path(secret).write_text('marker\n')
+    os.mkdir(self.path('copy'))
+    rsh = ' '.join(self.ssh_command(self.doors[1], host=False))
+    for rule in (': ' + secret, ':- ' + secret):
+      shutil.rmtree(self.path('copy'))
+      os.mkdir(self.path('copy'))
+      done = subprocess.run(
+        [self.pbs.options['rsync'], '--rsh', rsh, '--filter', rule,
+         *sibling.RSYNC_OPTIONS,
+         '%s@[::1]:final/data/' % self.peer(self.pbs).siblings[0].user,
+         self.path('copy') + '/'],
+        check=False, timeout=60, encoding='utf-8', stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+      self.assertNotIn('marker', done.stdout.replace(secret, ''), rule)
+      # What was left out would tell what the file says.
+      self.assertTrue(done.returncode or 'marker' in os.listdir(
+        self.path('copy')), rule)
 
   def test_the_key_of_nobody_opens_nothing(self):
     os.rename(self.pbs.at('etc/key'), self.pbs.at('etc/key.own'))

@@ -13,18 +13,23 @@ from .support import TestCase
 class TestConfine(TestCase):
   """In a process of its own each."""
 
-  def run_confined(self, code):
+  def run_confined(self, code, **reading):
     """Return the exit status of Python `code`, confined to ``inside``."""
     os.makedirs(self.path('inside'), exist_ok=True)
     pid = os.fork()
     if not pid:
       status = 99
       try:
-        status = 98 if not confine(self.path('inside')) else 0
+        status = 98 if not confine(
+          self.path('inside'), **reading) else 0
         os.chdir(self.directory)
         exec(code, {'os': os, 'socket': socket, 'subprocess': subprocess})
       except PermissionError:
         status = 13
+      except OSError as error:
+        status = error.errno
+      except Exception:
+        status = 97
       finally:
         os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -56,6 +61,20 @@ class TestConfine(TestCase):
       self.assertIn(self.run_confined(code), (13, 18), code)
     self.assertEqual(os.listdir(self.path('outside')), ['a'])
     self.assertEqual(self.read('outside', 'a'), 'kept')
+
+  def test_what_is_hidden_cannot_be_read(self):
+    write_tree(self.directory, {
+      'home/secret': 'x', 'home/part/a': 'x', 'inside/x': 'x', 'other/a': 'x'})
+    reading = {'hidden': self.path('home'), 'readable': [
+      self.path('home/part')]}
+    for code in ('open("home/secret").read()',
+                 'subprocess.run(["cat", "home/secret"], check=True)'):
+      self.assertNotEqual(self.run_confined(code, **reading), 0, code)
+    for code in ('open("home/part/a").read()', 'open("other/a").read()',
+                 'open("inside/x").read()', 'open("inside/y", "w").write("x")',
+                 'open("/dev/null").read()',
+                 'subprocess.run(["cat", "other/a"], check=True)'):
+      self.assertEqual(self.run_confined(code, **reading), 0, code)
 
   def test_what_it_starts_is_confined_too(self):
     code = ('raise PermissionError if subprocess.call(["sh", "-c", "echo x > '
