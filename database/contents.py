@@ -8,6 +8,7 @@ A *content* is a folder ``<number>/`` of the contents' directory::
   credentials.json  name of the database; user and password of the application
   settings.conf     the settings of the server
   release.json      the server and its version
+  temporary/        what the server does not keep, if it needs that
 
 ``current`` is a link to the one that is served, so that all of this changes in
 one step.  Any other content is a leftover, and removed by the next that is

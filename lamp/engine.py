@@ -46,7 +46,7 @@ class Engine:
     'innodb_buffer_pool_size', 'innodb_data_home_dir', 'innodb_force_recovery',
     'innodb_log_group_home_dir', 'innodb_read_only', 'innodb_undo_directory',
     'log_error', 'max_connections', 'pid_file', 'port', 'read_only',
-    'skip_grant_tables', 'skip_networking', 'socket', 'user'}
+    'skip_grant_tables', 'skip_networking', 'socket', 'tmpdir', 'user'}
 
   def __init__(self, configuration):
     self._configuration = configuration
@@ -81,7 +81,15 @@ class Engine:
          '--datadir=' + os.path.join(content, DATABASE), '--skip-test-db',
          '--auth-root-authentication-method=socket',
          '--auth-root-socket-user=' + self._owner], _DEADLINE,
-        self.ENVIRONMENT)
+        dict(self.ENVIRONMENT, TMPDIR=self._temporary(content)))
+
+  @staticmethod
+  def _temporary(content):
+    # Of each server alone: one that starts removes the temporary tables of
+    # others from the folder.
+    path = os.path.join(content, 'temporary')
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
 
   def settings(self, configuration):
     """Return the text of the file of settings, from the parameters."""
@@ -122,7 +130,7 @@ class Engine:
       'port': self._configuration.port,
       'socket': self._socket(private),
       'pid-file': self._socket(private) + '.pid',
-      'tmpdir': self._run_directory,
+      'tmpdir': self._temporary(content),
       'skip-name-resolve': 'on'}
     if private:
       # Made durable when it is complete.
