@@ -79,7 +79,8 @@ class SchemasTest(unittest.TestCase):
 
   def test_published_values(self):
     values = {'url': 'http://[::1]:1/', 'takeover-%s-1-url': 'http://[::1]:2/',
-              'takeover-%s-1-password': 'x', 'feed-url-%s-1-pull': 'http://x',
+              'takeover-%s-1-password': 'x',
+              'takeover-%s-1-fingerprint': 'none', 'feed-url-%s-1-pull': 'http://x',
               'feed-url-%s-1-push': 'http://x'}
     for release, scheme in (('lapp', 'postgresql'), ('lamp', 'mysql')):
       checked = validator(release + '/instance-output-schema.json')
