@@ -47,14 +47,15 @@ class ReplicationTest(ResilientTestCase):
       common | {'takeover-url', 'takeover-password', 'takeover-fingerprint'},
       set(self.tree.clone(1).parameters))
     self.assertEqual(
-      {'ssh-key', 'notification-url', 'feeds-url', 'monitor-base-url'},
+      {'ssh-key', 'ssh-public-key', 'resilient-ssh-url', 'notification-url',
+       'feeds-url', 'monitor-base-url'},
       set(self.tree.pbs(1).parameters))
     self.assertEqual(
       {*convergence.expected_parameters('data', 3), 'url'},
       set(self.tree.root.parameters))
 
   def test_services_listen_on_the_ports_of_their_partition_alone(self):
-    offsets = {'leader': {0, 1, 5}, 'clone': {0, 1, 2, 5}, 'pbs': {1}}
+    offsets = {'leader': {0, 1, 5}, 'clone': {0, 1, 2, 5}, 'pbs': {0, 1}}
     for role, node in (
         ('leader', self.tree.leader), ('clone', self.tree.clone(1)),
         ('pbs', self.tree.pbs(1))):
