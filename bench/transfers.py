@@ -4,11 +4,16 @@ import.
 Leader, archive and clone are on this machine, with a real sshd each.  Beside
 the stack, the same by hand with the tools of the database, rdiff-backup over
 ssh and rsync over ssh; where nothing is verified.
+What crossed the link is what ssh says, both directions by themselves: first
+that of the data.  Of several runs, the medians.
 """
 import argparse
+import os
 import pathlib
+import re
 import shlex
 import shutil
+import statistics
 import sys
 import time
 
@@ -30,7 +35,9 @@ from .databases import (
 )
 
 _HEAD = ('by', 'changed', 'dump s', 'pull s', 'push s', 'import s', 'all s',
-         'dump MiB', 'increment MiB')
+         'dump MiB', 'pull MiB', 'and back', 'push MiB', 'and back',
+         'increment MiB')
+_FORMATS = (*['%.1f'] * 5, '%.0f', *['%.1f'] * 5)
 # As the stack does: a file for each table, and what is loaded by SQL.
 _FORMS = {'lapp': 'pg_dump, directory', 'lamp': 'mariadb-dump'}
 
@@ -40,6 +47,31 @@ class _Tree(TreeCase):
 
   def runTest(self):
     """Nothing."""
+
+
+class _Link:
+  """Counts what ssh transfers.
+
+  tree: whose PBS keeps the log of its ssh.
+  """
+
+  _TOLD = re.compile(r'Transferred: sent (\d+), received (\d+) bytes')
+
+  def __init__(self, tree):
+    self._log = pathlib.Path(tree.pbs.at('var/log/ssh.log'))
+    self._log.touch()
+    # What is said first counts, whatever the configuration says.
+    self.ssh = tree.pbs.program('ssh', (
+      'exec ssh -o LogLevel=VERBOSE -E %s "$@"\n' % shlex.quote(
+        str(self._log))))
+
+  def take(self):
+    """Return the MiB (sent, received) since the last time."""
+    told = self._TOLD.findall(self._log.read_text(errors='replace'))
+    self._log.write_text('')
+    if not told:
+      raise SystemExit('ssh does not say what it transferred')
+    return [sum(map(int, column)) / (1 << 20) for column in zip(*told)]
 
 
 def _timed(function, *arguments):
@@ -54,8 +86,9 @@ class _Stack:
 
   name = 'the stack'
 
-  def __init__(self, tree, databases):
+  def __init__(self, tree, databases, link):
     self._tree = tree
+    tree.configure(ssh=link.ssh)
     for partition, place, command in (
         (tree.leader, databases.leader, 'export'),
         (tree.clone, databases.clone, 'import')):
@@ -65,19 +98,27 @@ class _Stack:
     self.dump = pathlib.Path(tree.leader.dump)
     self.archive = pathlib.Path(tree.archive.path)
 
-  def stages(self):
-    """Return the seconds of each stage of a backup."""
-    tree = self._tree
-    return [
-      _timed(lambda: not exporter.main(tree.leader.configuration)),
-      _timed(tree.run_task, 'pull'), _timed(tree.run_task, 'push'),
-      _timed(importer.task, tree.clone.configuration)]
+  def export(self):
+    """Dump and seal; each returns the seconds."""
+    return _timed(lambda: not exporter.main(self._tree.leader.configuration))
+
+  def pull(self):
+    """Bring the dump to the archive."""
+    return _timed(self._tree.run_task, 'pull')
+
+  def push(self):
+    """Bring it to the clone."""
+    return _timed(self._tree.run_task, 'push')
+
+  def load(self):
+    """Load it there."""
+    return _timed(importer.task, self._tree.clone.configuration)
 
 
 class _Hand:
   """The same by hand."""
 
-  def __init__(self, tree, databases):
+  def __init__(self, tree, databases, link):
     self._databases = databases
     self.name = _FORMS[databases.release]
     key = keys.ensure(tree.pbs.at('etc/key'), '', SSH_KEYGEN)
@@ -86,40 +127,61 @@ class _Hand:
     pathlib.Path(far.at('etc/authorized_keys')).write_text(key + '\n')
     self.dump, self.archive, self._copy = (
       pathlib.Path(tree.path(name)) for name in ('dump', 'archive', 'copy'))
-    self._ssh = shlex.join(tree.ssh_command(self._sshd, host=False))
-    self._host = USER + '@[::1]'
+    self._ssh = shlex.join(
+      [link.ssh, *tree.ssh_command(self._sshd, host=False)[1:]])
+    self._tools = HAND[databases.release][self.name]
 
-  def stages(self):
-    """Return the seconds of each stage of a backup."""
-    dump, restore = HAND[self._databases.release][self.name]
-    shutil.rmtree(self.dump, ignore_errors=True)
-    self._copy.mkdir(exist_ok=True)
-    time.sleep(1.1)  # An archive takes one backup in a second.
-    return [
-      self._databases.shell(dump, self.dump),
-      # Its host is our user: the address has colons, which divide for it.
-      run([RDIFF_BACKUP, '--remote-schema', '%s {h}@::1 %s server' % (
-        self._ssh, RDIFF_BACKUP), 'backup',
-           '%s::%s' % (USER, self.dump), self.archive]),
-      run(['rsync', '-a', '--delete', '--exclude=/rdiff-backup-data',
-           '-e', self._ssh, '%s/' % self.archive,
-           '%s:%s/' % (self._host, self._copy)]),
-      self._databases.shell(restore, self._copy)]
+  def export(self):
+    """Dump; each returns the seconds."""
+    return self._databases.shell(self._tools[0], self.dump)
+
+  def pull(self):
+    """Bring the dump to an archive."""
+    # Its host is our user: the address has colons, which divide for it.
+    return run([RDIFF_BACKUP, '--remote-schema', '%s {h}@::1 %s server' % (
+      self._ssh, RDIFF_BACKUP), 'backup',
+      '%s::%s' % (USER, self.dump), self.archive])
+
+  def push(self):
+    """Bring it to where it is loaded."""
+    return run(['rsync', '-a', '--delete', '--exclude=/rdiff-backup-data',
+                '-e', self._ssh, '%s/' % self.archive,
+                '%s@[::1]:%s/' % (USER, self._copy)])
+
+  def load(self):
+    """Load it."""
+    return self._databases.shell(self._tools[1], self._copy)
 
 
-def _row(way, what):
+def _backup(way, what, link):
+  """Back up once; return (who, what, the numbers of the table)."""
   history = way.archive / 'rdiff-backup-data'
-  before = size(history) if history.exists() else 0
-  seconds = way.stages()
-  row = [way.name, what, *('%.1f' % one for one in (*seconds, sum(seconds))),
-         '%.0f' % size(way.dump),
-         '%.1f' % (size(history) - before) if before else '']
-  say('  ' + ', '.join(row))
-  return row
+  before = size(history) if history.exists() else None
+  if isinstance(way, _Hand):
+    shutil.rmtree(way.dump, ignore_errors=True)
+  time.sleep(1.1)  # An archive takes one backup in a second.
+  # What others wrote is not to be waited for.
+  os.sync()
+  seconds, crossed = [way.export(), way.pull()], link.take()[::-1]
+  seconds.append(way.push())
+  crossed += link.take()
+  seconds.append(way.load())
+  numbers = [*seconds, sum(seconds), size(way.dump), *crossed]
+  if before is not None:
+    numbers.append(size(history) - before)
+  say('  ' + ', '.join((way.name, what, *_texts(numbers))))
+  return way.name, what, numbers
 
 
-def measure(release, mib):
-  """Return the rows of the table for a table of `mib` MiB."""
+def _texts(numbers):
+  return [form % number for form, number in zip(_FORMATS, numbers)]
+
+
+def measure(release, mib, reverse=False, changes=CHANGES):
+  """Return [(by, changed, numbers of the table)] of a table of `mib` MiB.
+
+  reverse: by hand first.  changes: what is backed up after the first time.
+  """
   rows = (mib << 20) // ROW
   tree = _Tree()
   tree.setUp()
@@ -127,14 +189,28 @@ def measure(release, mib):
     databases = Databases(release, pathlib.Path(tree.path('d')))
     with databases.leader.serving(), databases.clone.serving():
       databases.fill(rows)
-      ways = _Stack(tree, databases), _Hand(tree, databases)
-      result = [_row(way, 'first') for way in ways]
-      for what, where in CHANGES:
-        databases.change(where, rows)
-        result += [_row(way, what) for way in ways]
+      link = _Link(tree)
+      ways = [way(tree, databases, link) for way in (_Stack, _Hand)]
+      result = []
+      for what, where in (('first', None), *changes):
+        if where:
+          databases.change(where, rows)
+        result += [_backup(way, what, link)
+                   for way in (ways[::-1] if reverse else ways)]
     return result
   finally:
     tree.doCleanups()
+
+
+def summary(measured):
+  """Return the table.  measured: what `measure` returned, of each run."""
+  found = {}
+  for by, changed, numbers in (row for one in measured for row in one):
+    found.setdefault((by, changed), []).append(numbers)
+  return table(_HEAD, [
+    [*key, *_texts(map(statistics.median, zip(*several))),
+     *[''] * (len(_FORMATS) - len(several[0]))]
+    for key, several in found.items()])
 
 
 def main(argv=None):
@@ -145,13 +221,19 @@ def main(argv=None):
   parser.add_argument('release', choices=sorted(_FORMS))
   parser.add_argument('--mib', type=int, default=1024,
                       help='size of the table (default: %(default)s)')
+  parser.add_argument('--runs', type=int, default=1,
+                      help='how many, each from the beginning; who is first'
+                      ' changes (default: %(default)s)')
   arguments = parser.parse_args(argv)
   noise = [calibrate()]
-  rows = measure(arguments.release, arguments.mib)
-  noise.append(calibrate())
-  say(table(_HEAD, rows))
-  say('noise: a fixed piece of work took %.2f s before and %.2f s after' % (
-    *noise,))
+  measured = []
+  for number in range(arguments.runs):
+    measured.append(measure(arguments.release, arguments.mib, number % 2))
+    noise.append(calibrate())
+  say(summary(measured))
+  say('noise: a fixed loop took %s s before and after each run; load %.1f on'
+      ' %d processors' % (', '.join('%.2f' % one for one in noise),
+                          os.getloadavg()[0], os.cpu_count()))
   return 0
 
 
