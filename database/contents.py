@@ -16,9 +16,11 @@ made.
 """
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import stat
+import time
 
 from resilient.durable import fsync_directory
 
@@ -26,6 +28,7 @@ DATABASE, DOCUMENTS = 'database', 'documents'
 CREDENTIALS, RELEASE = 'credentials.json', 'release.json'
 DOCUMENTS_ORIGIN, SETTINGS = 'documents.json', 'settings.conf'
 _LINK = 'current'
+_ORPHANS = 60  # seconds
 
 
 class Contents:
@@ -81,13 +84,23 @@ class Contents:
 
 
 def remove_tree(path):
-  """Remove folder `path`, if there is one, whatever the modes in it."""
+  """Remove folder `path`, if there is one, whatever the modes in it.
+
+  What is left of an import that was killed may still write there; it ends by
+  itself.
+  """
   def repair(function, name, _):
     os.chmod(os.path.dirname(name), 0o700)
     function(name)
 
-  if os.path.lexists(path):
-    shutil.rmtree(path, onerror=repair)
+  end = time.monotonic() + _ORPHANS
+  while os.path.lexists(path):
+    try:
+      shutil.rmtree(path, onerror=repair)
+    except OSError as error:
+      if error.errno != errno.ENOTEMPTY or time.monotonic() > end:
+        raise
+      time.sleep(0.1)
 
 
 def copy_file(source, target, *, follow_symlinks=True):

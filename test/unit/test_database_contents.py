@@ -1,10 +1,13 @@
 """Contents of a partition: made aside, and switched to in one step."""
+import contextlib
 import os
 import pathlib
 import shutil
 import tempfile
+import threading
+import time
 
-from database.contents import Contents, copy_tree
+from database.contents import Contents, copy_tree, remove_tree
 
 from .support import TestCase
 
@@ -77,3 +80,21 @@ class ContentsTest(TestCase):
                      sorted(os.listdir(self.folder / 'target')))
     self.assertEqual('/nonexistent',
                      os.readlink(self.folder / 'target/link'))
+
+  def test_what_an_orphan_still_writes_into_goes_when_it_ends(self):
+    folder = self.folder / 'srv'
+    end = time.monotonic() + 1
+
+    def write():
+      while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+          (folder / 'a/b').mkdir(parents=True, exist_ok=True)
+          (folder / 'a/b' / str(time.monotonic())).touch()
+
+    orphan = threading.Thread(target=write)
+    orphan.start()
+    time.sleep(0.1)
+    remove_tree(folder)
+    orphan.join()
+    remove_tree(folder)
+    self.assertFalse(folder.exists())

@@ -1,21 +1,16 @@
-"""Whatever is in parameters, in requests of a PBS and in the queue's database:
-a clear refusal, and nothing changes."""
+"""Whatever is in parameters and in the queue's database: a clear refusal, and
+nothing changes."""
 import contextlib
 import json
-import os
 import pathlib
-import shlex
 import sqlite3
-import unittest.mock
 
 from hypothesis import given, HealthCheck, settings, strategies
 
-from resilient import clone, configuration, feed, former, gate, status
+from resilient import configuration, feed, status
 from resilient.configuration import Configuration, InvalidConfiguration
-from resilient.durable import LockTimeout
-from resilient.generation import Refused
 
-from .support import generation, TestCase
+from .support import TestCase
 
 _FAST = {
   'deadline': None, 'database': None,
@@ -92,83 +87,6 @@ class TestParameters(TestCase):
         configuration.load(str(path))
 
     read()
-
-
-class TestGate(TestCase):
-  """What an ssh key of a PBS asks for."""
-
-  words = strategies.lists(strategies.sampled_from((
-    'rsync', '--server', '--sender', '-lHtprSe.iLsfxCIvu', '-e', '.', '..',
-    '--delete', '--partial', '--daemon', '--log-file=x', '--files-from=-', '/',
-    'rdiff-backup', 'server', '--restrict-path', 'generation', 'status',
-    'accept', '{}', ';', '&&', '$(id)', '`id`', "'", '"', '\\', '\n', '-K',
-    '/etc/passwd', '--rsh=id', '-lrtK')) | _TEXT, max_size=9).map(' '.join)
-  requests = words | _TEXT | words.map(
-    lambda text: 'rsync --server -lHtprSe.iLs ' + text + ' . x') | _ANY.map(
-      lambda value: 'accept ' + json.dumps(value)) | strategies.dictionaries(
-        strategies.sampled_from(tuple(generation().to_json())), _ANY).map(
-          lambda value: 'accept ' + json.dumps(
-            dict(generation().to_json(), **value)))
-
-  def setUp(self):
-    super().setUp()
-    self.become, self.said = [], []
-    for name, function in (
-        ('_become', lambda *arguments: self.become.append(arguments)),
-        ('_say', self.said.append)):
-      patch = unittest.mock.patch.object(gate, name, function)
-      patch.start()
-      self.addCleanup(patch.stop)
-
-  def ask(self, answer, partition, request):
-    """Answer one request; return whether it was refused."""
-    self.become.clear()
-    self.said.clear()
-    try:
-      answer(partition.configuration, request)
-    except (gate.Denied, Refused, clone.Unverified, LockTimeout, ValueError,
-            RecursionError):
-      self.assertEqual((self.become, self.said), ([], []))
-      return True
-    return False
-
-  def test_a_leader(self):
-    leader = self.partition('export')
-
-    @settings(max_examples=500, **_FAST)
-    @given(self.requests)
-    def ask(request):
-      self.assertEqual(
-        self.ask(gate.leader_gate, leader, request),
-        request not in ('generation', gate.RDIFF_BACKUP, former.REQUEST),
-        request)
-
-    ask()
-
-  def test_a_clone(self):
-    partition = self.partition('import')
-    staging = partition.configuration.state('staging')
-
-    @settings(max_examples=500, **_FAST)
-    @given(self.requests)
-    def ask(request):
-      if self.ask(gate.clone_gate, partition, request):
-        return
-      for command, _, *writable in self.become:
-        self.assertEqual(writable, [staging])
-        self.assertEqual(command[:2], [partition.options['rsync'], '--server'])
-        self.assertEqual(command[-2:], ['.', staging + '/'])
-        for option in command[2:-2]:
-          self.assertRegex(
-            option, r'^(-[lHtprS]+e\.[A-Za-z]*|--(specials|delete|partial|'
-            r'numeric-ids|fsync))$')
-        # rsync gets as many words as the request had.
-        self.assertEqual(len(shlex.split(request)), len(command))
-
-    ask()
-    self.assertEqual(partition.configuration.store.pending(), {})
-    self.assertFalse(os.path.exists(partition.configuration.state(
-      'staged.json')))
 
 
 class TestQueue(TestCase):
