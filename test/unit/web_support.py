@@ -69,9 +69,13 @@ class Served:
   def raw(self, data, patience=15):
     """Send bytes, and return all bytes of the answer."""
     with socket.create_connection((self.host, self.port), patience) as client:
-      client.sendall(data)
-      client.shutdown(socket.SHUT_WR)
       found = b''
+      try:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+      except OSError:
+        # It was sent away before it had said all.
+        pass
       try:
         while part := client.recv(65536):
           found += part
