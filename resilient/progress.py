@@ -125,7 +125,9 @@ def measured(configuration, remote, size=None):
     told = 0
     while not ended.wait(_LOOK):
       progress.look()
-      progress.note()
+      # On a full disk the transfer itself says what is wrong.
+      with contextlib.suppress(OSError):
+        progress.note()
       if progress.seconds - told >= _TELL:
         told = progress.seconds
         log.info('%s: %s', remote.alias, progress.sentence())

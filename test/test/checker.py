@@ -10,6 +10,7 @@ from resilient import manifest
 from resilient.generation import from_json
 
 from .node import wait_until
+from .tree import label_of
 
 
 class Checker:
@@ -44,7 +45,7 @@ class Checker:
   def took_over(self, winner):
     """Clone `winner` leads: with exactly what one export carried.  What was
     acknowledged after that is lost, as who insisted was told."""
-    label = _label(winner.state()['imported'])
+    label = label_of(winner.state()['imported'])
     records = winner.records()
     assert records == self._carried[label], (
       winner, label, records, self._carried[label])
@@ -135,10 +136,6 @@ class Checker:
 
 def _order(generation):
   return generation['epoch'], generation['sequence']
-
-
-def _label(generation):
-  return '%d.%d' % _order(generation)
 
 
 def _label_order(label):

@@ -114,12 +114,12 @@ class Tree:
     ahead: how wrong its clock is (clock.moved)."""
     leader = self.leader
     leader.run('exporter', ahead=ahead)
-    return _label(leader.state()['generation'])
+    return label_of(leader.state()['generation'])
 
   def archived(self, pbs):
     """Return the label of the newest generation in the archive of `pbs`."""
     archive = pbs.state()['archives'].get(self.name)
-    return archive and _label(archive['generation'])
+    return archive and label_of(archive['generation'])
 
   def wait_for_archive(self, label, *all_pbs, seconds=60):
     """Wait until generation `label` is in the archives."""
@@ -131,7 +131,7 @@ class Tree:
   def wait_for_clones(self, label, *clones, seconds=60):
     """Wait until the clones hold generation `label`, and have loaded it."""
     for clone in clones or self.clones():
-      wait_until(lambda: _label(clone.state()['imported']) == label, seconds,
+      wait_until(lambda: label_of(clone.state()['imported']) == label, seconds,
                  'generation %s imported by %r' % (label, clone),
                  self.diagnosis)
 
@@ -171,6 +171,7 @@ class Tree:
     return found
 
 
-def _label(generation):
+def label_of(generation):
+  """Return the label of a generation, as bin/status has it, or None."""
   return generation and '%d.%d' % (
     generation['epoch'], generation['sequence'])

@@ -5,23 +5,14 @@ import os
 import shlex
 import unittest.mock
 
-from hypothesis import given, HealthCheck, settings, strategies
+from hypothesis import given, settings, strategies
 
 from resilient import clone, former, gate
 from resilient.durable import LockTimeout
 from resilient.generation import Refused
 
+from .anything import ANY, FAST, TEXT
 from .support import generation, TestCase
-
-_FAST = {
-  'deadline': None, 'database': None,
-  'suppress_health_check': list(HealthCheck)}
-_TEXT = strategies.text(max_size=20)
-_ANY = strategies.recursive(
-  strategies.none() | strategies.booleans() | strategies.integers()
-  | strategies.floats() | _TEXT,
-  lambda inner: strategies.lists(inner, max_size=3)
-  | strategies.dictionaries(_TEXT, inner, max_size=3), max_leaves=6)
 
 
 class TestGate(TestCase):
@@ -32,11 +23,11 @@ class TestGate(TestCase):
     '--delete', '--partial', '--daemon', '--log-file=x', '--files-from=-', '/',
     'rdiff-backup', 'server', '--restrict-path', 'generation', 'status',
     'accept', '{}', ';', '&&', '$(id)', '`id`', "'", '"', '\\', '\n', '-K',
-    '/etc/passwd', '--rsh=id', '-lrtK')) | _TEXT, max_size=9).map(' '.join)
-  requests = words | _TEXT | words.map(
-    lambda text: 'rsync --server -lHtprSe.iLs ' + text + ' . x') | _ANY.map(
+    '/etc/passwd', '--rsh=id', '-lrtK')) | TEXT, max_size=9).map(' '.join)
+  requests = words | TEXT | words.map(
+    lambda text: 'rsync --server -lHtprSe.iLs ' + text + ' . x') | ANY.map(
       lambda value: 'accept ' + json.dumps(value)) | strategies.dictionaries(
-        strategies.sampled_from(tuple(generation().to_json())), _ANY).map(
+        strategies.sampled_from(tuple(generation().to_json())), ANY).map(
           lambda value: 'accept ' + json.dumps(
             dict(generation().to_json(), **value)))
 
@@ -65,7 +56,7 @@ class TestGate(TestCase):
   def test_a_leader(self):
     leader = self.partition('export')
 
-    @settings(max_examples=500, **_FAST)
+    @settings(max_examples=500, **FAST)
     @given(self.requests)
     def ask(request):
       self.assertEqual(
@@ -79,7 +70,7 @@ class TestGate(TestCase):
     partition = self.partition('import')
     staging = partition.configuration.state('staging')
 
-    @settings(max_examples=500, **_FAST)
+    @settings(max_examples=500, **FAST)
     @given(self.requests)
     def ask(request):
       if self.ask(gate.clone_gate, partition, request):
@@ -109,7 +100,7 @@ class TestGate(TestCase):
     root = pbs.at('srv/backup/pbs/data/')
     self.enterContext(unittest.mock.patch.dict(os.environ, SSH_USER_AUTH=said))
 
-    @settings(max_examples=500, **_FAST)
+    @settings(max_examples=500, **FAST)
     @given(self.requests.map(lambda text: text.replace(
       '--server', '--server --sender').replace(' . x', ' . draft/data/')))
     def ask(request):

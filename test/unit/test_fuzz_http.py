@@ -6,17 +6,15 @@ import os
 import pathlib
 import unittest.mock
 
-from hypothesis import given, HealthCheck, settings, strategies
+from hypothesis import given, settings, strategies
 
 from resilient import authentication, limits, notifier, takeover_page
 
+from .anything import FAST
 from .partition import ROOT
 from .support import generation, TestCase
 from .web_support import Served
 
-_FAST = {
-  'deadline': None, 'database': None,
-  'suppress_health_check': list(HealthCheck)}
 _PATHS = strategies.one_of(
   strategies.sampled_from((
     '/', '/notify', '/notify/', '/notify/1', '/get/', '/get/x/import',
@@ -123,7 +121,7 @@ class TestNotifier(FuzzCase):
   def test_requests(self):
     client = self.notifier().test_client()
 
-    @settings(max_examples=500, **_FAST)
+    @settings(max_examples=500, **FAST)
     @given(_METHODS, _PATHS, _HEADERS, _BODIES)
     def ask(method, path, headers, body):
       self.harmless(client, method, path, headers, body)
@@ -134,7 +132,7 @@ class TestNotifier(FuzzCase):
     client, secret = self.notifier().test_client(), self.clone.options[
       'secret-file']
 
-    @settings(max_examples=400, **_FAST)
+    @settings(max_examples=400, **FAST)
     @given(_JSON.map(lambda value: {'generation': value}) | _JSON)
     def hint(value):
       body = json.dumps(value).encode()
@@ -151,7 +149,7 @@ class TestNotifier(FuzzCase):
     body = json.dumps({'generation': generation(7).to_json()}).encode()
     header = authentication.sign(secret, 'member', 'POST', '/notify', body)
 
-    @settings(max_examples=400, **_FAST)
+    @settings(max_examples=400, **FAST)
     @given(strategies.booleans(), _EDITS)
     def hint(in_body, edits):
       new_body, new_header = body, header
@@ -173,7 +171,7 @@ class TestNotifier(FuzzCase):
             b'Content-Length: 5\r\n\r\nhello')
     before = self.state()
 
-    @settings(max_examples=250, **_FAST)
+    @settings(max_examples=250, **FAST)
     @given(_EDITS.map(lambda edits: _changed(good, edits))
            | strategies.binary(min_size=1, max_size=200))
     def send(data):
@@ -191,7 +189,7 @@ class TestPage(FuzzCase):
   def test_requests(self):
     client = self.page().test_client()
 
-    @settings(max_examples=300, **_FAST)
+    @settings(max_examples=300, **FAST)
     @given(_METHODS, _PATHS, _HEADERS, _BODIES)
     def ask(method, path, headers, body):
       self.harmless(client, method, path, headers, body)
@@ -201,7 +199,7 @@ class TestPage(FuzzCase):
   def test_passwords(self):
     client = self.page().test_client()
 
-    @settings(max_examples=300, **_FAST)
+    @settings(max_examples=300, **FAST)
     @given(_METHODS, strategies.sampled_from(('data', 'query_string')),
            strategies.binary(max_size=40) | strategies.text(max_size=40).map(
              lambda text: text.encode('utf-8', 'surrogatepass')))
@@ -222,7 +220,7 @@ class TestPage(FuzzCase):
             b'Content-Type: application/x-www-form-urlencoded\r\n\r\n'
             b'password=thepasswo')
 
-    @settings(max_examples=150, **_FAST)
+    @settings(max_examples=150, **FAST)
     @given(_EDITS)
     def send(edits):
       said = served.raw(_changed(good, edits))

@@ -5,34 +5,26 @@ import json
 import pathlib
 import sqlite3
 
-from hypothesis import given, HealthCheck, settings, strategies
+from hypothesis import given, settings, strategies
 
 from resilient import configuration, feed, status
 from resilient.configuration import Configuration, InvalidConfiguration
 
+from .anything import ANY, FAST
 from .support import TestCase
 
-_FAST = {
-  'deadline': None, 'database': None,
-  'suppress_health_check': list(HealthCheck)}
-_TEXT = strategies.text(max_size=20)
-_ANY = strategies.recursive(
-  strategies.none() | strategies.booleans() | strategies.integers()
-  | strategies.floats() | _TEXT,
-  lambda inner: strategies.lists(inner, max_size=3)
-  | strategies.dictionaries(_TEXT, inner, max_size=3), max_leaves=6)
 _SHARED = strategies.fixed_dictionaries({}, optional={
-  'type': strategies.sampled_from(('pull', 'push')) | _ANY,
-  'name': strategies.sampled_from(('data', '../x', '.', '-x', 'a b')) | _ANY,
+  'type': strategies.sampled_from(('pull', 'push')) | ANY,
+  'name': strategies.sampled_from(('data', '../x', '.', '-x', 'a b')) | ANY,
   'url': strategies.from_regex(
     r'ssh://[^\n]{0,20}@\[[0-9a-f:]{0,20}\]:[0-9]{0,6}/[^\n]{0,20}',
-    fullmatch=True) | _ANY,
+    fullmatch=True) | ANY,
   'server-key': strategies.sampled_from(
     ('ssh-ed25519 AAAA', 'ssh-ed25519 AAAA\nHost *', '-oProxyCommand=x'))
-  | _ANY,
+  | ANY,
   'remove-backup-older-than': strategies.sampled_from(
-    ('2W', '1M15D', '3B', '-1', '2W --force')) | _ANY,
-  'slave_reference': _ANY, 'title': _ANY})
+    ('2W', '1M15D', '3B', '-1', '2W --force')) | ANY,
+  'slave_reference': ANY, 'title': ANY})
 
 
 class TestParameters(TestCase):
@@ -41,7 +33,7 @@ class TestParameters(TestCase):
   def test_shared_instances(self):
     pbs = self.partition('pull-backup')
 
-    @settings(max_examples=400, **_FAST)
+    @settings(max_examples=400, **FAST)
     @given(strategies.lists(_SHARED, max_size=4))
     def read(shared):
       values = dict(pbs.options, **{'shared-instances': shared})
@@ -63,8 +55,8 @@ class TestParameters(TestCase):
       options = self.partition(role).options
       keys = strategies.sampled_from(sorted(options))
 
-      @settings(max_examples=300, **_FAST)
-      @given(strategies.dictionaries(keys, _ANY, min_size=1, max_size=3))
+      @settings(max_examples=300, **FAST)
+      @given(strategies.dictionaries(keys, ANY, min_size=1, max_size=3))
       def read(changed):
         with contextlib.suppress(InvalidConfiguration):
           Configuration({**options, **changed})
@@ -76,11 +68,11 @@ class TestParameters(TestCase):
     path = pathlib.Path(self.path('resilient.json'))
     good = json.dumps(partition.options).encode()
 
-    @settings(max_examples=400, **_FAST)
+    @settings(max_examples=400, **FAST)
     @given(strategies.binary(max_size=100) | strategies.tuples(
       strategies.integers(0, len(good)), strategies.binary(max_size=3)).map(
         lambda cut: good[:cut[0]] + cut[1] + good[cut[0] + 1:])
-      | _ANY.map(lambda value: json.dumps(value).encode()))
+      | ANY.map(lambda value: json.dumps(value).encode()))
     def read(data):
       path.write_bytes(data)
       with contextlib.suppress(InvalidConfiguration):
@@ -114,7 +106,7 @@ class TestQueue(TestCase):
     partition = self.partition('import')
     path = partition.configuration.state('queue.sqlite')
 
-    @settings(max_examples=100, **_FAST)
+    @settings(max_examples=100, **FAST)
     @given(strategies.lists(strategies.tuples(*[self.values] * 5), max_size=3),
            self.values, self.values)
     def damage(runs, requested, completed):
@@ -137,7 +129,7 @@ class TestQueue(TestCase):
     self.use(partition)
     good = path.read_bytes()
 
-    @settings(max_examples=100, **_FAST)
+    @settings(max_examples=100, **FAST)
     @given(strategies.binary(min_size=1, max_size=200),
            strategies.integers(0, len(good)))
     def damage(data, position):
