@@ -1,9 +1,9 @@
 """What the story of a database tells of the application in front of it."""
 import hashlib
 import io
-import os
 import pathlib
 import tarfile
+import tempfile
 
 from demo import release
 
@@ -36,8 +36,7 @@ class ApplicationStory:
 
   def own_application(self):
     """An archive of the user is fetched once, and served."""
-    folder = self.tree.instance_root + '-archive'
-    os.mkdir(folder)
+    folder = self.enterContext(tempfile.TemporaryDirectory())
     sample = (release.PROJECT / self.NAME / 'index.php').read_text()
     with tarfile.open(folder + '/own.tar.gz', 'w:gz') as archive:
       for name, text in (
