@@ -13,7 +13,7 @@ import textwrap
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 _BEGIN = '.. The table is made by make tables, from parameter-schema.json.\n\n'
 _END = '\n.. The table ends here.\n'
-_WIDTHS = (33, 11, 32)
+_WIDTHS = (36, 11, 29)
 _SPACE = '\0'
 
 
@@ -49,6 +49,9 @@ def table(schema):
 
 
 def _row(cells):
+  for cell, width in zip(cells[:2], _WIDTHS):
+    if len(cell) > width:
+      raise ValueError('%s does not fit into a column of %d' % (cell, width))
   return '  '.join(
     cell.ljust(width) for cell, width in zip(cells, _WIDTHS)).rstrip()
 

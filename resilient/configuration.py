@@ -110,7 +110,7 @@ _ROLES = {
     'remove-backup-older-than': (parameter.retention, _REQUIRED),
     'transfer-deadline': (parameter.seconds, _REQUIRED),
     # Seconds between two generations that are read again.
-    'verification-interval': (parameter.seconds, 3600),
+    'verification-interval': (parameter.seconds, _REQUIRED),
     # How long one slice of one may take: a pull waits for it.
     'verification-deadline': (parameter.seconds, 1800),
     # Bytes that stay free for what gives space back on a full disk.

@@ -98,6 +98,7 @@ parts =
 ''', WITHOUT_CONTEXT, {'slapparameter_dict': {
     'resiliency-import-deadline': 3600, 'resiliency-check-interval': 30,
     'resiliency-transfer-deadline': '7200', 'remove-backup-older-than': '1M',
+    'resiliency-verification-interval': 600,
     'resiliency-backup-periodicity': ''}}),
 }
 

@@ -103,7 +103,8 @@ class TestConfiguration(unittest.TestCase):
         ('resilient-base.cfg.in', ('check-interval',)),
         ('pbsready-export.cfg.in', ('export-deadline', 'maximum-age')),
         ('pbsready-import.cfg.in', ('import-deadline',)),
-        ('instance-pull-backup.cfg.in', ('transfer-deadline',))):
+        ('instance-pull-backup.cfg.in', (
+          'transfer-deadline', 'verification-interval'))):
       text = (_ROOT / profile).read_text('utf-8')
       section = text.split('\n[resilient-configuration]\n')[1].split('\n\n')[0]
       for key in keys:

@@ -100,6 +100,7 @@ class TestRequests(unittest.TestCase):
     names = {
       'resiliency-import-deadline': {'request-data-pseudo-replicating-1'},
       'resiliency-transfer-deadline': {'request-pbs-data-1'},
+      'resiliency-verification-interval': {'request-pbs-data-1'},
       'resiliency-check-interval': {
         'request-data-pseudo-replicating-1', 'request-pbs-data-1'},
       'remove-backup-older-than': {'request-pull-backup-server-data-1'}}

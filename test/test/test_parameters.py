@@ -213,11 +213,12 @@ class ParametersTest(ResilientTestCase):
     self.change(
       remove_backup_older_than='3W', resiliency_export_deadline='3600',
       resiliency_import_deadline=601, resiliency_transfer_deadline=602,
-      resiliency_check_interval=5)
+      resiliency_verification_interval=603, resiliency_check_interval=5)
     clone = self.tree.clone(1)
     for node, key, value in (
         (leader, 'export-deadline', 3600), (clone, 'import-deadline', 601),
-        (pbs, 'transfer-deadline', 602), (clone, 'check-interval', 5),
+        (pbs, 'transfer-deadline', 602), (pbs, 'verification-interval', 603),
+        (clone, 'check-interval', 5),
         (pbs, 'check-interval', 5)):
       self.assertEqual(value, int(self.told(node, key)), (node, key))
     self.assertEqual(

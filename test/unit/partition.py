@@ -58,7 +58,7 @@ class Partition:
       'ssh-private-key': self.at('etc/key'),
       'periodicity': '0 * * * *', 'export-deadline': 3600,
       'import-deadline': 3600, 'transfer-deadline': 3600,
-      'remove-backup-older-than': '2W',
+      'remove-backup-older-than': '2W', 'verification-interval': 3600,
     }, **options}
     authentication.ensure_secret(self.options['secret-file'], SECRET)
     # What the service holds, and how it is dumped and loaded.

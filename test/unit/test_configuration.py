@@ -39,7 +39,7 @@ class TestConfiguration(TestCase):
         ('export', ('check-interval', 'periodicity', 'export-deadline')),
         ('import', ('check-interval', 'import-deadline')),
         ('pull-backup', ('check-interval', 'transfer-deadline',
-                         'remove-backup-older-than'))):
+                         'verification-interval', 'remove-backup-older-than'))):
       for key in keys:
         self.assertEqual(
           '%s is missing' % key, self.error(role, **{key: ''}))

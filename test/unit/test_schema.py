@@ -124,7 +124,7 @@ class TestFiles(TestCase):
     defaults = {
       name: item['default']
       for name, item in _RESILIENT.properties.items() if 'default' in item}
-    self.assertEqual(len(defaults), 8)
+    self.assertEqual(len(defaults), 9)
     files = [path for pattern in (
       '*.cfg', '*.cfg.in', 'resilient/*.py', 'payload/*.in', 'templates/*')
       for path in ROOT.glob(pattern)]
