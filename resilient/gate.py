@@ -15,7 +15,7 @@ import shlex
 import signal
 import sys
 
-from . import clone, exporter, former, launch_rdiff_backup
+from . import clone, exporter, former, launch_rdiff_backup, leadership
 from .archive import Archive
 from .confine import confine
 from .durable import lock, LockTimeout
@@ -85,6 +85,7 @@ def leader_gate(configuration, request):
       generation, size, problem = exporter.sealed_dump(configuration)
       if request == 'generation':
         _say({'generation': generation and generation.to_json(), 'size': size,
+              'epoch': leadership.own_epoch(configuration),
               'problem': problem, 'busy': False})
         return
       if problem:

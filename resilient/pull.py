@@ -15,9 +15,11 @@ from .transfer import archive_of, run_task, TransferFailed
 log = logging.getLogger('resilient.pull')
 
 
-def _ask(configuration, peer, remote):
+def _ask(configuration, peer, remote, newest):
   """Return (the leader's Generation, or None if there is none to pull now; the
   bytes of its dump, or None).
+
+  newest: the newest Generation of the archive, or None.
 
   What it said is kept in ``source-<name>.json``.  Raises Failed, NotIntroduced,
   TransferFailed.
@@ -30,9 +32,16 @@ def _ask(configuration, peer, remote):
              dict(answer, at=time.time()))
   if answer['problem']:
     raise TransferFailed('the leader says: ' + answer['problem'])
-  size = answer.get('size')
-  return from_json(answer['generation']), (
-    size if isinstance(size, int) and size > 0 else None)
+  generation, size = from_json(answer['generation']), answer.get('size')
+  # One of an older release does not tell it.
+  epoch = answer.get('epoch')
+  if (generation and newest and generation.order < newest.order
+      and isinstance(epoch, int) and newest.epoch < epoch):
+    log.info('%s: the leader took over with generation %s, and has not exported'
+             ' since; the archive has %s', peer.task, generation.label,
+             newest.label)
+    return None, None
+  return generation, size if isinstance(size, int) and size > 0 else None
 
 
 def pull(configuration, peer, report):
@@ -45,8 +54,9 @@ def pull(configuration, peer, report):
   history.check_index(archive)
   beginning.note_beginning(archive)
   remote = Remote(configuration, peer)
-  generation, size = _ask(configuration, peer, remote)
-  if not is_newer(generation, archive.newest()) and not (
+  newest = archive.newest()
+  generation, size = _ask(configuration, peer, remote, newest)
+  if not is_newer(generation, newest) and not (
       archive.incomplete and generation):
     report.quiet = True
     return

@@ -5,6 +5,7 @@ import re
 import unittest.mock
 
 from resilient import clone, exporter, importer, manifest
+from resilient.durable import write_json
 
 from .support import same_mtime, sealed, write_tree
 from .test_manifest_compare import ODD_NAMES
@@ -208,6 +209,19 @@ class TestRefusal(TreeCase):
   def test_an_older_sequence_is_refused(self):
     self.claim(sequence=1)
     self.assertRefused('1.1 of leader data7 is older than 1.2')
+
+  def test_a_leader_that_took_over_with_an_older_copy_is_waited_for(self):
+    self.claim(sequence=1)
+    write_json(self.leader.configuration.state('leadership.json'), {'epoch': 2})
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertSame(self.archive.path, {'marker': 'two'})
+    self.assertEqual(self.archive.newest().label, '1.2')
+    self.archived({'marker': 'three'})
+    self.assertEqual(self.archive.newest().label, '2.3')
+    # What is older than its own is refused as ever.
+    self.claim(sequence=9)
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('1.9 of leader data7 is older than 2.3', self.message())
 
   def test_one_number_with_two_contents_is_refused(self):
     self.claim(sequence=2)
