@@ -52,7 +52,6 @@ def sealed_dump(configuration):
 
 
 def _next_generation(configuration, previous):
-  leadership = read_json(configuration.state('leadership.json'), {})
   known = [generation for generation in (
     previous and previous.generation,
     from_json(read_json(configuration.state('sealed.json')))) if generation]
@@ -60,7 +59,8 @@ def _next_generation(configuration, previous):
   now = time.time()
   return Generation(
     name=configuration.name,
-    epoch=max(leadership.get('epoch', 1), newest.epoch if newest else 1),
+    epoch=max(leadership.own_epoch(configuration),
+              newest.epoch if newest else 1),
     sequence=(newest.sequence if newest else 0) + 1,
     digest='', leader=configuration.address,
     sealed=now, due=due(configuration, now))
