@@ -115,7 +115,7 @@ def main(configuration):
     wake = os.open(store.wake_path, os.O_RDWR | os.O_NONBLOCK)
     log.info('the queue has started')
     try:
-      while not is_outdated(watched, configuration.code):
+      while not is_outdated(watched, configuration):
         _serve(watched, wake)
     except Stopped:
       log.info('the queue has stopped')

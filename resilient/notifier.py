@@ -3,6 +3,7 @@
 A hint changes one thing: the tasks of this partition look now.  What they find
 they ask their peers themselves.  door.py says who may ask what.
 """
+import functools
 import logging
 import urllib.parse
 
@@ -98,13 +99,14 @@ def main(configuration):
   """Serve until SIGTERM.  Returns the exit status."""
   configuration.store.create()
   watched = Watched(configuration)
+  outdated = functools.partial(
+    service.is_outdated, watched, configuration, 'ip', 'notifier_port')
   # The promise looks whether the lock is held: by the service itself, not by
   # another partition that happens to use the port.
   with lock(configuration.state('notifier.lock'), deadline=10):
     web.serve(
       application(watched.current), configuration.ip,
-      configuration.notifier_port,
-      lambda: service.is_outdated(watched, configuration.code))
-  if service.is_outdated(watched, configuration.code):
+      configuration.notifier_port, outdated)
+  if outdated():
     service.become_successor(watched.current(), 'notifier')
   return 0

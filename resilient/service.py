@@ -1,5 +1,6 @@
 """What the services have in common: an end that leaves nothing half done, and
-a successor when another release of this code is installed."""
+a successor when another release of this code is installed, or when they are to
+listen elsewhere."""
 import logging
 import os
 import signal
@@ -24,20 +25,28 @@ def stop_on_signal():
     signal.signal(number, _stop)
 
 
-def is_outdated(watched, code):
-  """Whether the configuration `watched` is by now of another release than the
-  one at `code`."""
-  return watched.current().code != code
+def is_outdated(watched, began, *names):
+  """Whether a service has to begin anew: the configuration `watched` is by now
+  of another release than `began`, with which it began, or differs in one of
+  `names`, which the service cannot change while it runs."""
+  now = watched.current()
+  for name in ('code', *names):
+    before = getattr(began, name)
+    # An instance that has no such option any more has no such service, which
+    # the node is about to end.
+    if getattr(now, name, before) != before:
+      return True
+  return False
 
 
 def become_successor(configuration, name):
-  """Let this process go on as service `name` of the release that is installed
-  now.  supervisord starts no service again that ended by itself.
+  """Let this process go on as service `name`, as it is installed now.
+  supervisord starts no service again that ended by itself.
 
   Returns only if there is no such service any more.
   """
   wrapper = os.path.join(configuration.services_directory, name)
   if os.access(wrapper, os.X_OK):
-    log.info('another release of the code is installed: going on as that')
+    log.info('going on as %s, as it is installed now', wrapper)
     logging.shutdown()
     os.execv(wrapper, [wrapper])

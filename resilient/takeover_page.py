@@ -1,5 +1,6 @@
 """Service ``resilient-web-takeover-httpd``: the page with the one button."""
 import datetime
+import functools
 import json
 import logging
 import time
@@ -125,11 +126,12 @@ def main(configuration, template_path):
   with open(template_path, encoding='utf-8') as source:
     template = source.read()
   watched = Watched(configuration)
+  outdated = functools.partial(
+    service.is_outdated, watched, configuration, 'ip', 'takeover_port',
+    'takeover_certificate')
   web.serve(
     application(watched.current, template), configuration.ip,
-    configuration.takeover_port,
-    lambda: service.is_outdated(watched, configuration.code),
-    configuration.takeover_certificate)
-  if service.is_outdated(watched, configuration.code):
+    configuration.takeover_port, outdated, configuration.takeover_certificate)
+  if outdated():
     service.become_successor(watched.current(), 'resilient-web-takeover-httpd')
   return 0

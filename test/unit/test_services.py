@@ -1,14 +1,21 @@
 """The two services that strangers can reach, as processes."""
+import http.client
 import os
 import pathlib
+import shlex
 import signal
 import socket
 import ssl
-import sys
 import urllib.error
 import urllib.request
 
-from resilient import authentication, certificate, notify
+from resilient import (
+  authentication,
+  certificate,
+  configuration,
+  notify,
+  service,
+)
 
 from .partition import ROOT
 from .support import generation, TestCase, wait_until
@@ -27,11 +34,11 @@ class ServiceCase(TestCase):
     os.mkdir(self.services)
     pathlib.Path(self.clone.at('etc/password')).write_text('the password')
 
-  def serve(self, command, *arguments):
-    """Start service `command`; return its process once it answers."""
-    self.process = self.start(
-      [*self.clone.command(command), '--log', self.log, *arguments],
-      env=dict(os.environ, PYTHONPATH=str(ROOT)))
+  def serve(self, name, command, *arguments):
+    """Install and start service `name`; return its process once it answers."""
+    self.install(
+      name, *self.clone.command(command), '--log', self.log, *arguments)
+    self.process = self.start([os.path.join(self.services, name)])
     wait_until(self.listens, 'it listens')
     return self.process
 
@@ -61,15 +68,17 @@ class ServiceCase(TestCase):
     self.assertEqual(self.process.wait(30), 0)
     self.assertFalse(self.listens())
 
+  def install(self, name, *arguments):
+    """Let service `name`, as it is installed, run `arguments`."""
+    self.script('services/' + name, 'export PYTHONPATH=%s\nexec %s\n' % (
+      ROOT, shlex.join(arguments)))
+    self.clone.configure(**{'services-directory': self.services})
+
   def successor(self, name):
     """Install another release; return the file that its service makes."""
     made = self.path('successor')
-    path = os.path.join(self.services, name)
-    pathlib.Path(path).write_text('#!%s\nopen(%r, "w").close()\n' % (
-      sys.executable, made))
-    os.chmod(path, 0o700)
-    self.clone.configure(**{
-      'code': self.path('other'), 'services-directory': self.services})
+    self.install(name, 'touch', made)
+    self.clone.configure(code=self.path('other'))
     return made
 
 
@@ -80,8 +89,12 @@ class TestNotifier(ServiceCase):
     super().setUp()
     self.clone.configure(**{'notifier-port': self.port})
 
+  def serve_notifier(self):
+    """Start it; return its process."""
+    return self.serve('notifier', 'notifier')
+
   def test_it_serves_and_ends_though_a_client_hangs(self):
-    self.serve('notifier')
+    self.serve_notifier()
     hanging = socket.create_connection(('::1', self.port), 10)
     self.addCleanup(hanging.close)
     hanging.sendall(b'POST /notify HTTP/1.1\r\n')
@@ -91,7 +104,7 @@ class TestNotifier(ServiceCase):
     self.assertEnds()
 
   def test_no_secret_gets_into_its_log(self):
-    self.serve('notifier')
+    self.serve_notifier()
     secret = self.clone.options['secret-file']
     token = authentication.token(secret, authentication.FEEDS)
     self.assertEqual(self.ask('/get/%s/import' % token)[0], 200)
@@ -107,10 +120,20 @@ class TestNotifier(ServiceCase):
     self.assertNotIn('Traceback', log)
 
   def test_it_goes_on_as_the_release_that_is_installed(self):
-    self.serve('notifier')
+    self.serve_notifier()
     made = self.successor('notifier')
     wait_until(lambda: os.path.exists(made), 'the successor runs', 30)
     self.assertEqual(self.process.wait(20), 0)
+
+  def test_it_goes_on_at_another_port(self):
+    process, before = self.serve_notifier(), self.port
+    self.port = free_port()
+    self.clone.configure(**{'notifier-port': self.port})
+    wait_until(self.listens, 'it listens at the other port', 30)
+    self.assertIsNone(process.poll())
+    self.assertEnds()
+    self.port = before
+    self.assertFalse(self.listens())
 
 
 class TestPage(ServiceCase):
@@ -125,7 +148,7 @@ class TestPage(ServiceCase):
 
   def serve_page(self):
     """Start it."""
-    self.serve('takeover-page', '--template',
+    self.serve('resilient-web-takeover-httpd', 'takeover-page', '--template',
                str(ROOT / 'templates/takeover.html'))
 
   def test_no_password_gets_into_its_log(self):
@@ -148,13 +171,8 @@ class TestPage(ServiceCase):
     os.unlink(self.pem)
     certificate.ensure(self.pem, '::1')
 
-    def served():
-      try:
-        return self.ask('/', 'https', cafile=self.pem)[0] == 200
-      except urllib.error.URLError:
-        return False
-
-    wait_until(served, 'the new certificate is served', 30)
+    wait_until(lambda: self.answers('https', None, self.pem),
+               'the new certificate is served', 30)
     self.assertEnds()
 
   def test_it_goes_on_as_the_release_that_is_installed(self):
@@ -162,7 +180,28 @@ class TestPage(ServiceCase):
     made = self.successor('resilient-web-takeover-httpd')
     wait_until(lambda: os.path.exists(made), 'the successor runs', 30)
 
-  def test_plain_http_if_that_is_wanted(self):
+  def answers(self, *arguments):
+    """Whether it answers in this way."""
+    try:
+      return self.ask('/', *arguments)[0] == 200
+    except (OSError, http.client.HTTPException):
+      return False
+
+  def test_plain_http_if_that_is_wanted_and_https_again(self):
     self.clone.configure(**{'takeover-certificate': ''})
     self.serve_page()
     self.assertEqual(self.ask('/')[0], 200)
+    self.clone.configure(**{'takeover-certificate': self.pem})
+    wait_until(lambda: self.answers('https', None, self.pem), 'HTTPS', 30)
+    self.assertFalse(self.answers())
+    self.clone.configure(**{'takeover-certificate': ''})
+    wait_until(self.answers, 'plain HTTP', 30)
+    self.assertIsNone(self.process.poll())
+    self.assertEnds()
+
+  def test_of_an_instance_that_is_no_clone_any_more_the_node_ends_it(self):
+    began = self.clone.configuration
+    watched = configuration.Watched(began)
+    self.clone.configure(role='export')
+    self.assertEqual(watched.current().role, 'export')
+    self.assertFalse(service.is_outdated(watched, began, 'takeover_port'))
