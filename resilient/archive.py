@@ -184,10 +184,7 @@ class Archive:
   def judge(found, differences):
     """Raise Damaged if there are any `differences` from Manifest `found`."""
     if differences:
-      raise Damaged(
-        'generation %s does not match its manifest in %d entries: %s' % (
-          found.generation.label, len(differences),
-          '; '.join(map(str, differences[:5]))))
+      raise Damaged(manifest.mismatch(found, differences))
 
   def prune(self, older_than):
     """Remove the increments older than `older_than`, a duration; also while

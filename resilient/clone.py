@@ -7,7 +7,7 @@ import logging
 import os
 import time
 
-from . import manifest
+from .copies import holds, Unverified, verify
 from .durable import (
   exchange,
   fsync_directory,
@@ -24,10 +24,6 @@ from .process import Failed, run
 log = logging.getLogger('resilient.clone')
 TASK = 'import'
 _STAGING_WAIT = 30
-
-
-class Unverified(Exception):
-  """A copy is not what its manifest says."""
 
 
 def _record(configuration, name):
@@ -87,7 +83,7 @@ def receiving(configuration):
   with lock(configuration.state('staging.lock'),
             deadline=_STAGING_WAIT) as descriptor:
     generation, _ = staged(configuration)
-    if generation and _holds(configuration.dump_directory, generation):
+    if generation and holds(configuration.dump_directory, generation):
       # A swap was killed after the exchange: what is in the staging area now
       # is the last imported copy, which must not be written over.
       _complete_swap(configuration, generation)
@@ -120,20 +116,6 @@ def _begin_with_current(configuration, held):
     remove_tree(place)
 
 
-def _drop_differences(root, differences):
-  """Delete the files that differ, so that the next push sends them again,
-  even where size and mtime are as they should be."""
-  root = os.path.realpath(os.fsencode(root))
-  for difference in differences:
-    path = os.path.join(root, difference.path)
-    # The names, and the symlinks, come from a PBS: nothing outside is theirs.
-    folder = os.path.realpath(os.path.dirname(path))
-    inside = os.path.commonpath((root, folder)) == root
-    if difference.path and inside and not os.path.isdir(path):
-      with contextlib.suppress(OSError):
-        os.unlink(path)
-
-
 def accept(configuration, generation):
   """Verify that the staging area holds `generation`, and have it imported.
 
@@ -143,37 +125,20 @@ def accept(configuration, generation):
     if not is_newer(generation, newest(configuration)):
       return
     staging = configuration.state('staging')
-    try:
-      found = manifest.read(staging)
-    except manifest.InvalidManifest as error:
-      raise Unverified('the staging area: %s' % error) from error
-    if found.generation != generation:
-      raise Unverified('the staging area holds generation %s, not %s' % (
-        found.generation.label, generation.label))
-    differences = manifest.compare(staging, found, durable=True)
-    if differences:
+
+    def mend(found):
       # Two names of one file that became two files of the same content stay
       # one to rsync.
       from .repair import Mender
       place = configuration.state('repair')
       differences = Mender(configuration, staging, (), place).mend(found)
       remove_tree(place)
-    if differences:
-      _drop_differences(staging, differences)
-      raise Unverified(
-        'generation %s does not match its manifest in %d entries: %s' % (
-          generation.label, len(differences),
-          '; '.join(map(str, differences[:5]))))
+      return differences
+
+    verify(staging, 'the staging area', generation, mend, durable=True)
     _write_record(configuration, 'staged.json', generation)
   log.info('generation %s is verified', generation.label)
   configuration.store.request(TASK)
-
-
-def _holds(root, generation):
-  try:
-    return manifest.read(root).generation == generation
-  except manifest.InvalidManifest:
-    return False
 
 
 def swap(configuration):
@@ -191,7 +156,7 @@ def swap(configuration):
       return
     current = configuration.dump_directory
     os.makedirs(current, mode=0o700, exist_ok=True)
-    if not _holds(current, generation):
+    if not holds(current, generation):
       # Where this runs again after the exchange, nothing is left to exchange.
       is_newer(generation, verified(configuration)[0])
       exchange(configuration.state('staging'), current)
@@ -206,13 +171,56 @@ def _complete_swap(configuration, generation):
   staging = configuration.state('staging')
   previous = configuration.state('previous')
   old, _ = verified(configuration)
-  if old and old == imported(configuration)[0] and _holds(staging, old):
+  if old and old == imported(configuration)[0] and holds(staging, old):
     remove_tree(previous)
     os.rename(staging, previous)
     fsync_directory(configuration.state_directory)
   _write_record(configuration, 'verified.json', generation)
   remove(configuration.state('staged.json'))
   log.info('generation %s is the current copy', generation.label)
+
+
+def verify_current(configuration, generation):
+  """Verify again, before it is loaded, what was verified when it came: that may
+  be long ago.
+
+  A damaged copy becomes the staging area, which the next push mends.  Raises
+  Unverified, LockTimeout, OSError.
+  """
+  try:
+    verify(configuration.dump_directory, 'the current copy', generation)
+  except Unverified:
+    _give_back(configuration)
+    raise
+
+
+def _give_back(configuration):
+  """Let the damaged current copy be the staging area, and the last imported one
+  the current one again, if it is here.
+
+  May be killed and run again at any point.
+  """
+  current = configuration.dump_directory
+  previous, staging = map(configuration.state, ('previous', 'staging'))
+  with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
+    if staged(configuration)[0]:
+      # Something newer takes its place at the next run.
+      return
+    last, _ = imported(configuration)
+    if last and holds(previous, last):
+      os.makedirs(current, mode=0o700, exist_ok=True)
+      exchange(previous, current)
+    kept = bool(last) and holds(current, last)
+    damaged = previous if kept else current
+    if os.path.exists(damaged):
+      remove_tree(staging)
+      os.rename(damaged, staging)
+      fsync_directory(configuration.state_directory)
+    # At the end, for it tells a PBS to push.
+    if kept:
+      _write_record(configuration, 'verified.json', last)
+    else:
+      remove(configuration.state('verified.json'))
 
 
 def set_imported(configuration, generation):

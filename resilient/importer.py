@@ -19,7 +19,8 @@ def taken_over(configuration):
 def import_newest(configuration, report):
   """Swap and import, if there is anything newer than what is imported.
 
-  Raises process.Failed, signature.Mismatch, Refused, LockTimeout, OSError.
+  Raises process.Failed, clone.Unverified, signature.Mismatch, Refused,
+  LockTimeout, OSError.
   """
   with lock(configuration.state('import.lock')) as descriptor:
     if taken_over(configuration):
@@ -31,6 +32,7 @@ def import_newest(configuration, report):
       report.quiet = True
       return
     report.generation = generation.label
+    clone.verify_current(configuration, generation)
     signature.check(configuration.dump_directory)
     for program in (configuration.post_notification_run,
                     configuration.importer):
@@ -49,8 +51,8 @@ def task(configuration):
   with configuration.store.recording(clone.TASK) as report:
     try:
       import_newest(configuration, report)
-    except (Failed, signature.Mismatch, Refused, LockTimeout, OSError,
-            manifest.InvalidManifest) as error:
+    except (Failed, clone.Unverified, signature.Mismatch, Refused, LockTimeout,
+            OSError, manifest.InvalidManifest) as error:
       log.error('import failed: %s', error)
       report.failed(str(error))
     return report.success

@@ -163,6 +163,13 @@ class Difference(typing.NamedTuple):
     return '%s: %s' % (encode_path(self.path), self.problem)
 
 
+def mismatch(manifest, differences):
+  """Return the sentence on how a directory differs from `manifest`."""
+  return 'generation %s does not match its manifest in %d entries: %s' % (
+    manifest.generation.label, len(differences),
+    '; '.join(map(str, differences[:5])))
+
+
 def compare(root, manifest, durable=False):
   """Return the Differences between directory `root` and `manifest`.
 

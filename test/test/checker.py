@@ -17,14 +17,15 @@ class Checker:
   """The invariants of one tree.
 
   acknowledged: the labels of the exports that exited 0, oldest first.
-  written: {key: value} that the leader acknowledged, as it was last.
+  written: {key: value} that the leader acknowledged, as it was last; at first
+    what it has.
   """
 
   def __init__(self, tree, seed=None):
     self._tree = tree
     self.random = random.Random(seed)
     self.acknowledged = []
-    self.written = {}
+    self.written = dict(tree.leader.records())
     # {label: what that export must have carried}.
     self._carried = {}
 

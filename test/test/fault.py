@@ -25,7 +25,6 @@ class FaultCase(ResilientTestCase):
     super().setUp()
     # What other stories of this tree left is known, and everywhere.
     self.checker = Checker(self.tree)
-    self.checker.written = dict(self.tree.leader.records())
     self.checker.export()
     self.checker.check_clones(120)
 

@@ -132,6 +132,16 @@ class CloneNumberTest(ResilientTestCase):
     self.assertEqual('all', tree.clone(1).records().get('after'))
     self.assertEqual({}, tree.check_promises())
 
+    with self.subTest('a leader alone exports all the same'):
+      self.ask_for(0)
+      self.assertEqual({'root', 'data0'}, set(tree.nodes()))
+      self.assertPublishedOf()
+      tree.leader.write('alone', 'and whole')
+      tree.back_up()
+      dump = tree.leader.path / 'srv/backup/data/payload.sqlite'
+      self.assertIn(b'and whole', dump.read_bytes())
+      self.assertEqual({}, tree.check_promises())
+
 
 if __name__ == '__main__':
   unittest.main()

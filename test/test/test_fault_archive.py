@@ -1,11 +1,14 @@
 """Faults of an archive: a PBS that is lost with all that it held, and one whose
 history is damaged.  The table is in test/README.rst."""
+import os
 import shutil
+import stat
 import unittest
 
 from . import set_up_module as setUpModule  # noqa: F401
 from .fault import FaultCase
 from .node import configured, wait_until
+from .tree import label_of
 
 _SERVICES = ('equeue', 'notifier', 'crond', 'sshd')
 
@@ -34,6 +37,39 @@ class ArchiveFaultTest(FaultCase):
               if path.is_file() and '.resilient' not in path.parts}
     finally:
       shutil.rmtree(target)
+
+  def flip(self, root):
+    """Let a byte of the dump in folder `root` be another one, behind its
+    mtime."""
+    path = root / 'payload.sqlite'
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    path.chmod(stat.S_IMODE(status.st_mode))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+  def test_4_byte_that_is_flipped_in_a_mirror_and_in_a_copy(self):
+    pbs, clone = self.tree.pbs(1), self.tree.clone(1)
+    # Of the mirror it is found by the next pull.
+    self.flip(pbs.path / 'srv/backup/pbs' / self.tree.name)
+    self.checker.write('flipped', 'in the mirror')
+    self.checker.export()
+    self.checker.check()
+
+    # Of a copy before it is loaded.
+    clone.stop('equeue')
+    self.checker.write('flipped', 'in the copy')
+    label = self.checker.export()
+    wait_until(lambda: label_of(clone.state()['staged']) == label, 60,
+               'generation %s at %r' % (label, clone), self.tree.diagnosis)
+    self.flip(clone.path / 'srv/resilient/staging')
+    past = len(clone.log())
+    clone.start('equeue')
+    self.assertIn('payload.sqlite: has another sha256',
+                  self.wait_for_failure(clone, 'import', past))
+    self.checker.check_copies()
+    self.checker.check()
 
   def test_17_lost_pbs_gets_the_history_of_its_sibling(self):
     for number in range(3):

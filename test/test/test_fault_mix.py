@@ -30,7 +30,6 @@ class MixTest(FaultCase):
     seed = int(os.environ.get('RESILIENT_SOAK_SEED', random.randrange(1 << 32)))
     print('\nRESILIENT_SOAK_SEED=%d' % seed)
     self.checker = Checker(self.tree, seed)
-    self.checker.written = dict(self.tree.leader.records())
     self.random = self.checker.random
     self.checker.export()
     self.checker.check_clones(120)

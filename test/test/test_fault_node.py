@@ -19,7 +19,7 @@ from resilient.generation import from_json
 from . import set_up_module as setUpModule  # noqa: F401
 from .clock import HOUR, YEAR
 from .fault import FaultCase
-from .node import configured, fetch
+from .node import configured, fetch, wait_until
 
 _ODD = r'''
 import os, socket, sys
@@ -84,6 +84,34 @@ class NodeFaultTest(FaultCase):
     self.assertEqual(held, clone.records())
     self.checker.check_copies()
     put_back()
+    self.checker.check()
+
+  def test_6_takeover_during_an_import(self):
+    roles, clone = self.tree.roles(), self.tree.clone(1)
+    url = clone.parameters['takeover-url']
+    kept, goes_on = clone.path / 'srv/importer', clone.path / 'srv/goes-on'
+    kept.write_text((clone.path / 'bin/data-importer').read_text())
+    kept.chmod(0o700)
+    for when, script in (
+        ('start', 'until test -e {0}; do sleep .1; done\nexec {1}\n'),
+        ('end', '{1} && until test -e {0}; do sleep .1; done\n')):
+      with self.subTest(when):
+        put_back = clone.replace(
+          'data-importer', script.format(goes_on, kept))
+        self.addCleanup(put_back)
+        self.checker.write('import', when)
+        label = self.checker.export()
+        wait_until(lambda: clone.state()['importing'], 60,
+                   'import at %r' % clone, self.tree.diagnosis)
+        self.assertIn('an import is running here', clone.run(
+          'takeover', status=1))
+        self.assertRegex(fetch(url)[1], 'currently running.*Yes')
+        self.assertEqual(roles, self.tree.roles())
+        self.checker.check_copies()
+        goes_on.touch()
+        self.tree.wait_for_clones(label)
+        goes_on.unlink()
+        put_back()
     self.checker.check()
 
   def _asked(self, node):

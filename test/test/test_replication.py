@@ -5,13 +5,24 @@ import unittest
 import urllib.parse
 
 import feedparser
+import jsonschema
 import psutil
 
-from demo import convergence
+from demo import convergence, release
+from resilient import schema_file
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
 from .node import fetch
 from .secrecy import leaks, secrets_of
+
+
+def output_schema(name):
+  """Return the schema of what instances of type `name` publish."""
+  for file in ('software.cfg.json', 'software.cfg.internal.json'):
+    types = json.loads((release.PROJECT / file).read_text())['software-type']
+    if name in types:
+      return schema_file.read(str(release.PROJECT / types[name]['response']))
+  raise KeyError(name)
 
 
 class ReplicationTest(ResilientTestCase):
@@ -53,6 +64,21 @@ class ReplicationTest(ResilientTestCase):
     self.assertEqual(
       {*convergence.expected_parameters('data', 3), 'url'},
       set(self.tree.root.parameters))
+
+  def test_published_is_exactly_what_the_output_schemas_say(self):
+    for node, name in (
+        (self.tree.root, 'default'), (self.tree.leader, 'data-export'),
+        (self.tree.clone(1), 'data-import'),
+        (self.tree.pbs(1), 'pull-backup')):
+      with self.subTest(name):
+        schema = output_schema(name)
+        jsonschema.Draft202012Validator(schema).validate(node.parameters)
+        # Nor is anything open: what is not named there is not published.
+        self.assertIs(schema['additionalProperties'], False)
+    patterns = output_schema('default')['patternProperties']
+    for pattern in patterns:
+      self.assertTrue(any(
+        re.search(pattern, key) for key in self.tree.root.parameters), pattern)
 
   def test_services_listen_on_the_ports_of_their_partition_alone(self):
     offsets = {'leader': {0, 1, 5}, 'clone': {0, 1, 2, 5}, 'pbs': {0, 1}}
@@ -105,6 +131,17 @@ class ReplicationTest(ResilientTestCase):
       data = (target / 'payload.sqlite').read_bytes()
       self.assertIn(b'then', data)
       self.assertIn(then, pbs.run('restore', 'data'))
+
+  def test_drill_restores_a_random_generation_and_is_recorded(self):
+    self.tree.back_up()
+    for pbs in self.tree.all_pbs():
+      label = re.search(r'generation (\d+[.]\d+)',
+                        pbs.run('restore', 'data', '--drill'))[1]
+      generations = pbs.state()['archives']['data']['generations']
+      self.assertIn(label, generations)
+      feed = urllib.parse.urljoin(
+        pbs.parameters['feeds-url'], 'drill-data')
+      self.assertIn('OK: drill-data of generation ' + label, fetch(feed)[1])
 
   def test_two_exports_in_a_row_end_with_the_newest_everywhere(self):
     leader = self.tree.leader

@@ -46,6 +46,16 @@ class CloneCase(TestCase):
     self.stage(sequence)
     self.assertTrue(importer.task(self.configuration))
 
+  def save(self):
+    """Remember the partition as it is."""
+    os.unlink(self.configuration.store.wake_path)
+    shutil.copytree(self.clone.path, self.path('saved'), symlinks=True)
+
+  def go_back(self):
+    """Let the partition be as it was saved."""
+    shutil.rmtree(self.clone.path)
+    shutil.copytree(self.path('saved'), self.clone.path, symlinks=True)
+
   def complete(self, root):
     """Return the label of the intact copy in `root`, or None."""
     try:
@@ -125,16 +135,6 @@ class TestAccept(CloneCase):
 
 class TestSwap(CloneCase):
   """staging/, the current copy and previous/."""
-
-  def save(self):
-    """Remember the partition as it is."""
-    os.unlink(self.configuration.store.wake_path)
-    shutil.copytree(self.clone.path, self.path('saved'), symlinks=True)
-
-  def go_back(self):
-    """Let the partition be as it was saved."""
-    shutil.rmtree(self.clone.path)
-    shutil.copytree(self.path('saved'), self.clone.path, symlinks=True)
 
   def test_the_staged_copy_becomes_the_current_one(self):
     self.stage(1)

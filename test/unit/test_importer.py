@@ -1,11 +1,18 @@
 """The import: only what is verified, and again until it succeeds."""
 import os
 import pathlib
+import shutil
 
 from resilient import clone, importer
 from resilient.durable import is_locked, lock
 
-from .support import sealed, wait_until, write_tree
+from .support import (
+  killed_before,
+  same_mtime,
+  sealed,
+  wait_until,
+  write_tree,
+)
 from .test_clone import CloneCase
 
 
@@ -110,3 +117,104 @@ class TestImport(CloneCase):
         self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
         self.assertEqual(self.label(clone.imported), '1.1')
         os.unlink(name)
+
+
+class TestDamaged(CloneCase):
+  """A copy that is damaged after it was verified, and before it is loaded."""
+
+  def damage(self, sequence):
+    """Let generation `sequence` be the current copy, with a byte that is
+    flipped; return the Generation."""
+    identity = self.stage(sequence)
+    clone.swap(self.configuration)
+    shutil.copytree(self.clone.dump, self.path('good'))
+    same_mtime(os.path.join(self.clone.dump, 'marker'), b'oF %d' % sequence)
+    return identity
+
+  def push(self, identity):
+    """Let a PBS bring it, if the clone says that it has something older."""
+    if clone.newest(self.configuration) != identity:
+      with clone.receiving(self.configuration):
+        shutil.rmtree(self.staging, ignore_errors=True)
+        shutil.copytree(self.path('good'), self.staging)
+      clone.accept(self.configuration, identity)
+
+  def test_it_is_not_loaded_and_the_last_one_is_current_again(self):
+    self.load(1)
+    identity = self.damage(2)
+    self.assertFalse(importer.task(self.configuration))
+    self.assertIn(
+      'the current copy: generation 1.2 does not match its manifest in 1'
+      ' entries: marker: has another sha256',
+      self.configuration.store.last_run('import').message)
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
+    self.assertEqual(self.complete(self.clone.dump), '1.1')
+    self.assertEqual(self.label(clone.verified), '1.1')
+    # The next push has to send this file alone.
+    self.assertEqual(
+      sorted(os.listdir(self.staging)), ['.resilient', 'folder'])
+    self.push(identity)
+    self.assertTrue(importer.task(self.configuration))
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 2')
+    self.assertEqual(self.complete(self.clone.dump), '1.2')
+
+  def test_with_no_other_copy_nothing_is_loaded(self):
+    identity = self.damage(1)
+    self.assertFalse(importer.task(self.configuration))
+    self.assertFalse(os.path.exists(self.clone.at('srv/live/marker')))
+    self.assertIsNone(clone.newest(self.configuration))
+    # And again: it is not forgotten, and nothing happens.
+    self.assertTrue(importer.task(self.configuration))
+    self.push(identity)
+    self.assertTrue(importer.task(self.configuration))
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
+
+  def test_what_was_verified_meanwhile_takes_its_place(self):
+    self.load(1)
+    identity = self.damage(2)
+    self.stage(3)
+    with self.assertRaises(clone.Unverified):
+      clone.verify_current(self.configuration, identity)
+    self.assertTrue(importer.task(self.configuration))
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 3')
+
+  def test_a_copy_that_is_gone_is_sent_again(self):
+    self.load(1)
+    identity = self.damage(2)
+    shutil.rmtree(self.clone.dump)
+    self.assertFalse(importer.task(self.configuration))
+    self.assertEqual(self.complete(self.clone.dump), '1.1')
+    self.push(identity)
+    self.assertTrue(importer.task(self.configuration))
+    self.assertEqual(self.clone.read('srv/live/marker'), 'of 2')
+
+  def kill_anywhere(self, identity, *kept):
+    """Kill the import at each moment; a copy of `kept` is whole all the time,
+    and `identity` is loaded in the end."""
+    self.save()
+    for number in range(1, 200):
+      self.go_back()
+      died = killed_before(number, lambda: importer.task(self.configuration))
+      self.assertLessEqual(
+        set(kept), set(map(self.complete, (self.clone.dump, self.previous))),
+        number)
+      for _ in range(2):
+        importer.task(self.configuration)
+        self.push(identity)
+      self.assertTrue(importer.task(self.configuration), number)
+      self.assertEqual(
+        self.label(clone.imported), identity.label, number)
+      self.assertEqual(
+        self.clone.read('srv/live/marker'), 'of %d' % identity.sequence)
+      self.assertEqual(self.complete(self.clone.dump), identity.label, number)
+      if not died:
+        self.assertGreater(number, 10)
+        return
+    self.fail('it never completes')
+
+  def test_killed_at_any_moment_it_is_mended_and_loaded(self):
+    self.load(1)
+    self.kill_anywhere(self.damage(2), '1.1')
+
+  def test_killed_at_any_moment_with_no_other_copy(self):
+    self.kill_anywhere(self.damage(1))

@@ -1,10 +1,12 @@
 """What README.rst says is so."""
 import fnmatch
 import re
+import subprocess
 import textwrap
 import unittest
 
 from .partition import ROOT
+from .support import same_mtime, sealed, TestCase
 
 TEXT = (ROOT / 'README.rst').read_text('utf-8')
 
@@ -111,6 +113,28 @@ class ReadmeTest(unittest.TestCase):
       with self.subTest(name):
         self.assertIn('\n[%s]\n' % name, profiles)
         self.assertIn('\n[%s]\n' % name, override)
+
+
+class FrozenTest(TestCase):
+  """A frozen leader."""
+
+  def test_its_script_names_what_differs_in_the_last_dump(self):
+    text = section('A frozen leader')
+    script = textwrap.dedent(re.split(r'\n(?=\S)', text[text.index(
+      '  sed 1d'):])[0]).replace('<name>', 'data')
+    dump = self.path('srv/backup/data')
+    sealed(dump, {'good': 'data', 'new\nline %': 'whole', 'folder/é': 'here',
+                  'empty': ''})
+
+    def said():
+      return subprocess.run(
+        ['sh', '-c', script], cwd=self.directory, check=True, timeout=60,
+        capture_output=True, text=True).stdout
+
+    self.assertEqual('', said())
+    same_mtime(self.path('srv/backup/data/folder/é'), b'lost')
+    self.assertEqual(
+      "differs: b'srv/backup/data/folder/\\xc3\\xa9'\n", said())
 
 
 class TestsTest(unittest.TestCase):
