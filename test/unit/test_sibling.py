@@ -48,7 +48,7 @@ class TestLost(SiblingCase):
     self.assertTrue(self.adopt())
     self.assertWhole()
 
-  def test_killed_at_any_moment_the_rerun_ends_in_the_same_state(self):
+  def test_killed_at_any_moment_the_rerun_adopts(self):
     self.lose()
     self.pull(self.pbs)
     saved = self.path('saved')
