@@ -1,7 +1,8 @@
 """Stories told on a whole node: real slapgrid, master, sshd, rdiff-backup.
 
-One node serves all of them; each class deploys a tree of its own.  The words
-are in ``node.py`` and ``tree.py``.
+A process has one node, and each class deploys a tree of its own on it.
+RESILIENT_TEST_SLOT is the number of a process that runs beside others.  The
+words of the stories are in ``node.py`` and ``tree.py``.
 """
 import atexit
 import functools
@@ -25,7 +26,8 @@ from . import node, service, tree  # noqa: E402
 
 _WORK = pathlib.Path(os.environ.get(
   'RESILIENT_TEST_WORK', release.PROJECT / '.node')).resolve()
-_BASE = _WORK / 't'
+_SLOT = int(os.environ.get('RESILIENT_TEST_SLOT', 0))
+_BASE = _WORK / ('t%d' % _SLOT)
 _LIMIT_OF_PASSES = 12
 # The folders with other releases that extend the stack.
 _FOLDERS = ('database', 'lapp', 'lamp')
@@ -94,8 +96,9 @@ def _url(software):
 class ResilientTestCase(_TestCase):
   """A tree of a leader, two clones and two PBS, converged."""
 
-  # p50, p51...: their ports are not those of a demo, whose numbers are small.
-  __partition_reference__ = 'p5'
+  # p50, p51...: their ports are not those of a demo, whose numbers are small,
+  # nor of stories that are told at the same time.
+  __partition_reference__ = 'p%d' % (5 + _SLOT)
   # Ten at the most, or a name would be that of p5 and two digits.
   partition_count = 10
   default_partition_reference = convergence.ROOT

@@ -52,6 +52,17 @@ class TestRun(TestCase):
     with open(log, encoding='utf-8') as source:
       self.assertIn('printed', source.read())
 
+  def test_what_runs_at_once_has_numbers_of_its_own(self):
+    body = (
+      '  def test_a(self):\n    import time\n'
+      '    name = "slot-" + os.environ["RESILIENT_TEST_SLOT"]\n'
+      '    self.assertLess(int(name[5:]), os.cpu_count())\n'
+      '    open(name, "x").close()\n    time.sleep(0.5)\n'
+      '    os.unlink(name)\n')
+    status, text = self.run_tests(*[body] * 4)
+    self.assertSum(text, '4 passed, 0 failed')
+    self.assertEqual(status, 0)
+
   def test_a_module_that_cannot_be_imported_is_a_failure(self):
     status, text = self.run_tests(
       '  import nonsense\n', '  def test_a(self): pass\n')
