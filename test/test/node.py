@@ -190,7 +190,9 @@ class Node:
     until it has ended."""
     pid = self.pid(service)
     os.kill(pid, number)
-    os.kill(pid, signal.SIGCONT)
+    # It may be gone at once.
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(pid, signal.SIGCONT)
     wait_until(lambda: self.pid(service) != pid, 60,
                'end of %s of %r' % (service, self))
 
@@ -226,7 +228,8 @@ class Node:
     with self._tree.supervisor as supervisor:
       for process in supervisor.getAllProcessInfo():
         if process['group'] == self.partition and process['pid']:
-          os.kill(process['pid'], signal.SIGKILL)
+          with contextlib.suppress(ProcessLookupError):
+            os.kill(process['pid'], signal.SIGKILL)
       supervisor.stopProcessGroup(self.partition)
 
   # The service, see service.py
