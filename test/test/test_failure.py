@@ -1,7 +1,10 @@
 """What goes wrong is seen, harms nothing, and is made good."""
+import contextlib
 import os
 import signal
 import unittest
+
+import psutil
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
 from .node import wait_until
@@ -54,11 +57,13 @@ class FailureTest(ResilientTestCase):
       # rdiff-backup writes what it receives to a file of this name.
       if not list(archive.glob('rdiff-backup.tmp.*')):
         return False
-      found = [process for process in pbs.processes()
-               if 'rdiff-backup' in ' '.join(process.cmdline()[:3])]
-      for process in found:
-        process.kill()
-      return found
+      killed = []
+      for process in pbs.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+          if 'rdiff-backup' in ' '.join(process.cmdline()[:3]):
+            process.kill()
+            killed.append(process)
+      return killed
 
     wait_until(kill_half_way, 60, 'pull that can be killed half-way',
                self.tree.diagnosis)
