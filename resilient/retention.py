@@ -20,12 +20,12 @@ def oldest_kept(times, older_than, now):
   """Return before which time increments are to be removed, or None if there
   are none.
 
-  times: of the increments, the oldest first.  older_than: a duration, or a
-  number of generations.  The newest is always kept.
+  times: of the generations, the oldest first.  older_than: a duration, or how
+  many are kept beside the newest, which always is.
   """
   age = seconds(older_than)
   if age is None:
-    moment = times[-max(1, int(older_than[:-1])):][0] if times else 0
+    moment = times[-1 - int(older_than[:-1]):][0] if times else 0
   else:
     moment = now - age
   if any(when < moment for when in times[:-1]):

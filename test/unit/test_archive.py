@@ -26,7 +26,7 @@ class TestHistory(ArchiveCase):
     self.assertSame(self.archive.path, {'marker': 'three'})
 
   def test_a_number_of_backups_can_be_kept(self):
-    self.configure(**{'remove-backup-older-than': '2B'})
+    self.configure(**{'remove-backup-older-than': '1B'})
     self.assertTrue(self.run_task('prune'))
     self.assertEqual(self.labels(), ['1.2', '1.3'])
     self.archive.restore('1.2', self.path('restored'))
@@ -55,9 +55,11 @@ class TestRetention(TestCase):
     self.assertIsNone(oldest_kept([], '3B', 1000))
 
   def test_a_number_of_generations_is_kept_whatever_their_age(self):
-    self.assertEqual(oldest_kept([10, 20, 30], '2B', 1000), 20)
-    self.assertIsNone(oldest_kept([10, 20, 30], '3B', 1000))
+    # Beside the newest.
     self.assertEqual(oldest_kept([10, 20, 30], '0B', 1000), 30)
+    self.assertEqual(oldest_kept([10, 20, 30], '1B', 1000), 20)
+    for text in ('2B', '3B', '99B'):
+      self.assertIsNone(oldest_kept([10, 20, 30], text, 1000))
 
   def test_units_add_up(self):
     for text, expected in (('2W', 14 * 86400), ('1D12h', 36 * 3600),

@@ -85,7 +85,7 @@ class TestVerification(ArchiveCase):
       self.assertEqual(self.verify(), 'verified')
     found = status(self.pbs.configuration)['archives']['data']
     self.assertEqual(found['damaged'], ['1.1'])
-    self.configure(**{'remove-backup-older-than': '2B'})
+    self.configure(**{'remove-backup-older-than': '1B'})
     self.assertTrue(self.run_task('prune'))
     self.assertEqual(self.topics(), [])
 
