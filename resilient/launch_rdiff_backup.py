@@ -1,11 +1,19 @@
-"""A program that runs rdiff-backup's with two defects mended.  It runs what its
-peer sends: see plain_pickle.py.  And in version 2.2.6 a restore never ends
-where a file with a long name (from about 205 bytes) is no longer in the mirror,
-but once was, beside others.
+"""A program that runs rdiff-backup's with some defects mended.  It runs what
+its peer sends: see plain_pickle.py.  And in version 2.2.6
+
+* a restore never ends where a file with a long name (from about 205 bytes) is
+  no longer in the mirror, but once was, beside others;
+* a pull fails, each time, where a directory became another name of a file;
+* a pull that was cut short is not taken back as a whole where a directory with
+  a long name was changed or removed: no other pull succeeds from then on;
+* a directory whose name is like that of an increment, as ``a.<time>.missing``,
+  is taken for one among the increments: what is below it is left out of
+  restores, and pruning removes it.
 
 Its arguments are the path of rdiff-backup's program and the arguments for it.
 It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
 """
+import copy
 import importlib.abc
 import importlib.util
 import pickle
@@ -15,14 +23,10 @@ import sys
 _MODULE = 'rdiffbackup.locations._repo_shadow'
 
 
-def mend(module):
+def _mend_cache(cache):
   """Let the cache of a directory's files list the directory once for each file
   that is looked for: what is not listed is found by its other name then, but
   never, as long as the list is made again."""
-  cache = getattr(module, '_CachedRF', None)
-  if cache is None:
-    # A version that does it in another way.
-    return
   look_up, list_again = cache._get_rf, cache._add_rfs
 
   def get_rf(self, index, *arguments):
@@ -36,6 +40,63 @@ def mend(module):
     return list_again(self, index, *arguments)
 
   cache._get_rf, cache._add_rfs = get_rf, add_rfs
+
+
+def _mend_replacement(patcher, absent):
+  """Let a directory become another name of a file, which comes without content
+  of its own.
+
+  absent: makes what stands for the path of an index where nothing is.
+  """
+  replace, link = patcher._set_dir_replacement, patcher._patch_hardlink_to_temp
+
+  def set_dir_replacement(self, diff_rorp, base_rp):
+    if diff_rorp.isflaglinked():
+      # Asserted, and not looked at.
+      diff_rorp.set_attached_filetype('snapshot')
+    return replace(self, diff_rorp, base_rp)
+
+  def patch_hardlink_to_temp(self, basis_rp, diff_rorp, new):
+    if basis_rp is None:
+      basis_rp = absent(diff_rorp.index)
+    return link(self, basis_rp, diff_rorp, new)
+
+  patcher._set_dir_replacement = set_dir_replacement
+  patcher._patch_hardlink_to_temp = patch_hardlink_to_temp
+
+
+def _mend_regress(regressed):
+  """Let the increments of what is in a directory be looked for below
+  ``increments``, where they are also if that of the directory itself has
+  another name."""
+  begin, below = regressed.__init__, regressed.yield_sub_rfs
+
+  def init(self, mirror_rp, inc_rp, inc_list):
+    begin(self, mirror_rp, inc_rp, inc_list)
+    self.place = inc_rp
+
+  def yield_sub_rfs(self):
+    found = copy.copy(self)
+    found.inc_rp = self.place
+    return below(found)
+
+  regressed.__init__, regressed.yield_sub_rfs = init, yield_sub_rfs
+
+
+def _mend_names(path):
+  """Let no directory be an increment: those are files, also of directories."""
+  is_named_like_one = path.isincfile
+  path.isincfile = lambda self: not self.isdir() and is_named_like_one(self)
+
+
+def mend(module):
+  """Mend `module`, unless it is of a version that does all this in another way.
+  """
+  if hasattr(module, '_CachedRF'):
+    _mend_cache(module._CachedRF)
+    _mend_replacement(module._RepoPatchITRB, module.rpath.RORPath)
+    _mend_regress(module._RegressFile)
+    _mend_names(module.rpath.RPath)
 
 
 class _Mender(importlib.abc.MetaPathFinder):

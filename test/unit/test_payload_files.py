@@ -3,122 +3,11 @@ import os
 import shutil
 import unittest.mock
 
-from hypothesis import given, HealthCheck, settings, strategies
-
-from resilient import entries, exporter, importer, manifest
+from resilient import entries, exporter, manifest
 from resilient.entries import scan
 
-from .partition import RSYNC, write_tree
-from .support import make_writable
-from .test_manifest_compare import ODD_NAMES
-from .tree import TreeCase
-
-# What programs stumble over, and what rdiff-backup and rsync themselves use.
-names = strategies.one_of(
-  strategies.sampled_from((
-    *ODD_NAMES, b'rdiff-backup.tmp.1', b'.resilient', b'a', b'b', b'c', b'A',
-    b'a.2026-01-01T00:00:00Z.diff.gz', b'a.2026-01-01T00:00:00Z.missing',
-    b';090', b'.rsync-partial', b'...', b'\xc3', b'x' * 254)),
-  strategies.binary(min_size=1, max_size=20).filter(
-    lambda name: b'/' not in name and b'\0' not in name
-    and name not in (b'.', b'..')))
-modes = strategies.sampled_from((0o600, 0o644, 0o400, 0o4755, 0o2711, 0o1666))
-nodes = strategies.recursive(
-  strategies.one_of(
-    strategies.tuples(strategies.just('file'), modes, strategies.binary(
-      max_size=20), strategies.sampled_from((0, 1, 5000))),
-    strategies.tuples(strategies.just('symlink'), strategies.sampled_from((
-      b'nowhere', b'.', b'a', b'..', b'/', b'\xff\n', b'x' * 900))),
-    strategies.tuples(strategies.just('fifo'), modes),
-    strategies.tuples(strategies.just('socket'), modes),
-    strategies.tuples(strategies.just('link'), strategies.integers(0, 9))),
-  lambda inner: strategies.tuples(
-    strategies.just('directory'), strategies.sampled_from((
-      0o755, 0o700, 0o555, 0o1777, 0o2750)),
-    strategies.dictionaries(names, inner, max_size=6)),
-  max_leaves=25)
-trees = strategies.dictionaries(
-  names.filter(lambda name: name != b'.resilient'), nodes, max_size=12)
-
-
-def make(root, content, files):
-  """Make the directory `root` hold what `content`, of `trees`, describes; add
-  the paths of its files to `files`, of which some get another name."""
-  for name, (kind, *details) in content.items():
-    path = os.path.join(root, name)
-    if kind == 'file':
-      mode, data, times = details
-      with open(path, 'wb') as output:
-        output.write(data * times)
-      os.chmod(path, mode)
-      files.append(path)
-    elif kind == 'symlink':
-      os.symlink(details[0], path)
-    elif kind in ('fifo', 'socket'):
-      os.mknod(path, 0o010600 if kind == 'fifo' else 0o140600)
-      os.chmod(path, details[0])
-    elif kind == 'link' and files:
-      os.link(files[details[0] % len(files)], path)
-    elif kind == 'directory':
-      os.mkdir(path)
-      make(path, details[1], files)
-      os.chmod(path, details[0])
-
-
-class PayloadCase(TreeCase):
-  """What the service holds is dumped with all that its files are."""
-
-  over_ssh = False
-
-  def setUp(self):
-    super().setUp()
-    # Made anew, for rsync would let two names of one file be that for ever.
-    self.leader.program('data-exporter', (
-      'cd "%s" && chmod -R u+rwX . && find . -mindepth 1 -maxdepth 1 '
-      '! -name .resilient -exec rm -rf {} + && exec %s -aHS "%s/" .\n' % (
-        self.leader.dump, RSYNC, self.leader.at('srv/live'))))
-    self.live = os.fsencode(self.leader.at('srv/live'))
-
-  def assertTravels(self):
-    """What the service holds comes to the archive and to the clone as it is,
-    and is restored like that.  Returns the label of its generation."""
-    self.assertEqual(exporter.main(self.leader.configuration), 0, (
-      self.leader.configuration.store.last_run('export')))
-    self.assertTrue(self.run_task('pull'), self.message())
-    self.assertTrue(self.run_task('push'), self.message('push-data'))
-    self.assertTrue(importer.task(self.clone.configuration))
-    for root in (self.leader.dump, self.archive.path, self.clone.dump):
-      self.assertHolds(root, list(scan(self.live)))
-    return self.archive.newest().label
-
-  def assertHolds(self, root, expected):
-    """Directory `root` consists of the Entries `expected`."""
-    self.assertEqual([entry._replace(mtime=None) for entry in scan(root)],
-                     [entry._replace(mtime=None) for entry in expected])
-
-
-class TestAnyTree(PayloadCase):
-  """Trees that nobody thought of."""
-
-  @settings(deadline=None, database=None, max_examples=int(
-    os.environ.get('RESILIENT_TEST_TREES', 3)),
-    suppress_health_check=list(HealthCheck))
-  @given(trees)
-  def test_any_generation_arrives_and_the_one_before_restores(self, content):
-    before = None
-    if self.archive.index():
-      before = self.archive.newest().label, list(scan(self.live))
-    make_writable(self.leader.at('srv/live'))
-    shutil.rmtree(self.live)
-    os.mkdir(self.live)
-    make(self.live, content, [])
-    self.assertTravels()
-    if before:
-      target = self.path('restored')
-      self.archive.restore(before[0], target)
-      self.assertHolds(target, before[1])
-      make_writable(target)
-      shutil.rmtree(target)
+from .partition import write_tree
+from .payload_case import PayloadCase
 
 
 class TestKinds(PayloadCase):
@@ -160,6 +49,51 @@ class TestKinds(PayloadCase):
     write_tree(self.live, {'d/a': 'two', 'z': 'two'})
     self.assertTravels()
     self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+
+  def test_a_directory_becomes_another_name_of_a_file(self):
+    write_tree(self.live, {'a': 'one', 'd/x': 'two'})
+    self.assertTravels()
+    before = list(scan(self.live))
+    shutil.rmtree(self.live + b'/d')
+    os.link(self.live + b'/a', self.live + b'/d')
+    self.assertTravels()
+    os.unlink(self.live + b'/d')
+    write_tree(self.live, {'d/x': 'three'})
+    self.assertTravels()
+    self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+    self.archive.restore('1.2', self.path('between'))
+    self.assertTrue(os.path.samefile(
+      self.path('between/a'), self.path('between/d')))
+
+  def test_a_directory_with_a_long_name_is_gone_in_a_pull_that_is_cut(self):
+    write_tree(self.live, {'n' * 254 + '/a': 'one', 'b': 'one'})
+    self.assertTravels()
+    before = list(scan(self.live))
+    shutil.rmtree(self.live + b'/' + b'n' * 254)
+    with self.cut_short():
+      self.assertTravels()
+    write_tree(self.live, {'b': 'three'})
+    self.assertTravels()
+    self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+
+  def test_a_directory_is_named_like_an_increment(self):
+    name = 'a.2026-01-01T00:00:00Z.missing'
+    write_tree(self.live, {'a': 'one'})
+    self.assertTravels()
+    write_tree(self.live, {'a': 'two', name + '/x': 'two'})
+    self.assertTravels()
+    before = list(scan(self.live))
+    shutil.rmtree(os.path.join(self.live, name.encode()))
+    with self.cut_short():
+      self.assertTravels()
+    write_tree(self.live, {'a': 'four'})
+    self.assertTravels()
+    # It is not as old as it says.
+    self.assertEqual(self.archive.prune('1B'), 1)
+    self.archive.restore('1.2', self.path('restored'))
     self.assertHolds(self.path('restored'), before)
 
   def test_a_sparse_file_takes_no_room_anywhere(self):
