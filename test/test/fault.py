@@ -31,7 +31,9 @@ class FaultCase(ResilientTestCase):
   def write_much(self, story):
     """Write some megabytes of new data; return how many bytes."""
     for number in range(_RECORDS):
-      self.checker.write('%s %d' % (story, number), os.urandom(_RECORD).hex())
+      key = '%s %d' % (story, number)
+      self.checker.write(key, os.urandom(_RECORD).hex())
+      self.assertIn(key, self.checker.written)
     return _RECORDS * _RECORD * 2
 
   @contextlib.contextmanager

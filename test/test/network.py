@@ -31,12 +31,13 @@ class Proxy:
   flipped: which byte from the other side is changed, or None; in every
     connection that comes so far.
   connections: how many were opened.  hanging: how many of them hang.
+  most: bytes from the other side in one of them.
   """
 
   def __init__(self, port):
     self._target = (_ADDRESS, port)
     self._forget()
-    self.connections = self.hanging = 0
+    self.connections = self.hanging = self.most = 0
     self._open = []
     self._lock = threading.Lock()
     self._listener = socket.create_server(
@@ -102,6 +103,8 @@ class Proxy:
         if not whole:
           data = self._spoiled(data, count)
         count += len(data)
+        if not whole:
+          self.most = max(self.most, count)
         if not whole and self.held is not None and count >= self.held:
           self.hanging += 1
           return

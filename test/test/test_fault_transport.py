@@ -24,24 +24,33 @@ class TransportTest(FaultCase):
 
   def test_1_pull_that_is_killed_at_10_50_and_90_percent(self):
     pbs = self.tree.pbs(1)
-    port = ssh_port(self.tree.leader)
-    for share, program in ((10, 'ssh'), (50, 'rdiff-backup'), (90, 'ssh')):
-      with self.subTest(share), self.between(pbs, port) as proxy:
-        held = self.tree.archived(pbs)
-        proxy.held = self.write_much('killed at %d' % share) * share // 100
-        past = len(pbs.log())
-        label = self.checker.export()
-        wait_until(lambda: proxy.hanging, 90, 'pull that hangs',
-                   self.tree.diagnosis)
-        self._end(pbs, program)
-        proxy.mode = 'refused'
-        proxy.reset()
-        self.wait_for_failure(pbs, 'pull-data', past)
-        self.assertEqual(held, self.tree.archived(pbs))
-        self.assertNotIn('generation %s is verified on the clone' % label,
-                         pbs.log()[past:])
-        self.checker.check_visible(pbs.title, 'promise-pull')
-        self.checker.check_copies()
+    with self.between(pbs, ssh_port(self.tree.leader)) as proxy:
+      for share, program in ((10, 'ssh'), (50, 'rdiff-backup'), (90, 'ssh')):
+        with self.subTest(share):
+          # Closed until there is something to hold: a pull that begins before
+          # that may bring what is sealed meanwhile.
+          proxy.mode = 'refused'
+          held = self.tree.archived(pbs)
+          amount = self.write_much('killed at %d' % share)
+          label = self.checker.export()
+          past = len(pbs.log())
+          proxy.hanging, proxy.held = 0, amount * share // 100
+          proxy.mode = 'open'
+          wait_until(
+            lambda: proxy.hanging, 90, 'pull of %s that hangs' % label,
+            lambda: '%s\n%s' % (vars(proxy), self.tree.diagnosis()))
+          self._end(pbs, program)
+          proxy.mode = 'refused'
+          proxy.reset()
+          self.wait_for_failure(pbs, 'pull-data', past)
+          self.assertEqual(held, self.tree.archived(pbs))
+          self.assertNotIn('generation %s is verified on the clone' % label,
+                           pbs.log()[past:])
+          self.checker.check_visible(pbs.title, 'promise-pull')
+          self.checker.check_copies()
+          # So that what comes next is all there is to pull.
+          proxy.heal()
+          self.tree.wait_for_archive(label, pbs)
     self.checker.check()
 
   def test_2_pbs_that_cannot_be_notified(self):
