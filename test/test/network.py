@@ -69,6 +69,7 @@ class Proxy:
       for connection in self._open:
         _cut(connection)
       self._open.clear()
+    self.hanging = 0
 
   def _accept(self):
     while True:
@@ -102,12 +103,11 @@ class Proxy:
       while data := source.recv(_BLOCK):
         if not whole:
           data = self._spoiled(data, count)
-        count += len(data)
-        if not whole:
+          count += len(data)
           self.most = max(self.most, count)
-        if not whole and self.held is not None and count >= self.held:
-          self.hanging += 1
-          return
+          if self.held is not None and count >= self.held:
+            self.hanging += 1
+            return
         target.sendall(data)
         if not whole and self.limit is not None and count >= self.limit:
           _cut(source)

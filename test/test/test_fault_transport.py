@@ -34,7 +34,7 @@ class TransportTest(FaultCase):
           amount = self.write_much('killed at %d' % share)
           label = self.checker.export()
           past = len(pbs.log())
-          proxy.hanging, proxy.held = 0, amount * share // 100
+          proxy.held = amount * share // 100
           proxy.mode = 'open'
           wait_until(
             lambda: proxy.hanging, 90, 'pull of %s that hangs' % label,
