@@ -8,7 +8,9 @@ its peer sends: see plain_pickle.py.  And in version 2.2.6
   a long name was changed or removed: no other pull succeeds from then on;
 * a directory whose name is like that of an increment, as ``a.<time>.missing``,
   is taken for one among the increments: what is below it is left out of
-  restores, and pruning removes it.
+  restores, and pruning removes it;
+* a new file named like a temporary one of rdiff-backup's, as
+  ``rdiff-backup.tmp.1``, is deleted as such where the numbers meet.
 
 Its arguments are the path of rdiff-backup's program and the arguments for it.
 It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
@@ -89,6 +91,19 @@ def _mend_names(path):
   path.isincfile = lambda self: not self.isdir() and is_named_like_one(self)
 
 
+def _mend_temporary(path):
+  """Let no temporary file have the path of what it stands in for: that does
+  not exist yet where a file is new."""
+  take = path.get_temp_rpath
+
+  def get_temp_rpath(self, sibling=False):
+    found = take(self, sibling)
+    # The next one has the next number.
+    return take(self, sibling) if found.path == self.path else found
+
+  path.get_temp_rpath = get_temp_rpath
+
+
 def mend(module):
   """Mend `module`, unless it is of a version that does all this in another way.
   """
@@ -97,6 +112,7 @@ def mend(module):
     _mend_replacement(module._RepoPatchITRB, module.rpath.RORPath)
     _mend_regress(module._RegressFile)
     _mend_names(module.rpath.RPath)
+    _mend_temporary(module.rpath.RPath)
 
 
 class _Mender(importlib.abc.MetaPathFinder):

@@ -51,6 +51,18 @@ class TestKinds(PayloadCase):
     self.archive.restore('1.1', self.path('restored'))
     self.assertHolds(self.path('restored'), before)
 
+  def test_files_are_named_like_temporary_ones_of_rdiff_backup(self):
+    # They come first, so that their numbers are those that it counts.
+    names = ['!/rdiff-backup.tmp.%d' % number for number in range(1, 10)]
+    write_tree(self.live, {name: 'of ' + name for name in names})
+    self.assertTravels()
+    before = list(scan(self.live))
+    shutil.rmtree(self.live + b'/!')
+    write_tree(self.live, {names[0] + '/' + names[0]: 'one', names[4]: 'two'})
+    self.assertTravels()
+    self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+
   def test_a_directory_becomes_another_name_of_a_file(self):
     write_tree(self.live, {'a': 'one', 'd/x': 'two'})
     self.assertTravels()
