@@ -77,10 +77,12 @@ class TestRun(TestCase):
     self.assertIn('marker', text)
     self.assertEqual(status, 1)
 
-  def test_a_crash_in_the_middle_is_a_failure(self):
+  def test_a_crash_in_the_middle_is_a_failure_and_what_was_said_is_shown(self):
     status, text = self.run_tests(
-      '  def test_a(self): pass\n  def test_b(self): os._exit(0)\n')
+      '  def test_a(self): pass\n'
+      '  def test_b(self): print("SEED" + "=1"); os._exit(0)\n')
     self.assertSum(text, '1 passed, 1 failed')
+    self.assertIn('SEED=1', text)
     self.assertEqual(status, 1)
 
   def test_a_tier_that_ran_nothing_is_a_failure(self):
