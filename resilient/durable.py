@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 
 
@@ -102,6 +103,23 @@ def remove_tree(path):
 
   if os.path.lexists(path):
     shutil.rmtree(path, onerror=make_writable)
+
+
+def make_directories_writable(root):
+  """Let the owner change what is in directory `root` and in all that are below.
+
+  For rsync, which cannot put a link, a pipe or a socket in the place of a
+  read-only directory that is not empty, and gives each its mode at the end.
+  """
+  pending = [root]
+  while pending:
+    directory = pending.pop()
+    mode = stat.S_IMODE(os.lstat(directory).st_mode)
+    if mode & 0o700 != 0o700:
+      os.chmod(directory, mode | 0o700)
+    with os.scandir(directory) as entries:
+      pending.extend(
+        entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 @contextlib.contextmanager

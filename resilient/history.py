@@ -14,6 +14,7 @@ from .durable import (
   fsync_directory,
   lock,
   LockTimeout,
+  make_directories_writable,
   read_json,
   remove,
   remove_tree,
@@ -107,6 +108,7 @@ def _copy(configuration, source, place):
   """Make directory `place` a copy of archive `source`; goes on with what is
   there already."""
   os.makedirs(place, mode=0o700, exist_ok=True)
+  make_directories_writable(place)
   run([configuration.rsync, '--recursive', '--links', '--perms', '--times',
        '--specials', '--hard-links', '--sparse', '--checksum', '--delete',
        '--partial', '--fsync', source + '/', place + '/'],

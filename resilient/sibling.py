@@ -8,6 +8,7 @@ import time
 
 from . import history, manifest
 from .beginning import begins_anew, note_beginning, record, save
+from .durable import make_directories_writable
 from .generation import from_json
 from .process import Failed, run
 from .repository import Repository
@@ -107,11 +108,14 @@ def _require_room(archive, remote):
 
 def _fetch(archive, remote, kind, deadline):
   configuration = archive.configuration
+  place = archive.place('adopting')
   try:
+    if os.path.exists(place):
+      make_directories_writable(place)
     run([configuration.rsync, '--rsh', ' '.join(remote.command),
          *RSYNC_OPTIONS, *_RECEIVING,
          '%s:%s/%s/' % (remote.alias, kind, archive.name),
-         archive.place('adopting') + '/'], deadline)
+         place + '/'], deadline)
   except Failed:
     if free(configuration.archive_directory) < configuration.archive_reserve:
       # What comes from the leader matters more.

@@ -7,6 +7,7 @@ import unittest.mock
 
 from resilient.transfer import archive_of
 
+from .partition import write_tree
 from .tree import TreeCase
 
 DAY = 86400
@@ -73,6 +74,15 @@ class ArchiveCase(TreeCase):
     found = sorted(item for item in os.listdir(folder)
                    if item.startswith(os.path.basename(name) + '.'))
     return os.path.join(folder, found[number])
+
+
+def let_copy_be_old(archive):
+  """The copy that `archive` adopts is of an older time, at which the link of
+  today was a read-only directory."""
+  place = os.path.join(archive.place('adopting'), 'link')
+  os.unlink(place)
+  write_tree(place, {'inner': 'old'})
+  os.chmod(place, 0o555)
 
 
 def flip(path, position=0):

@@ -13,6 +13,7 @@ import time
 import unittest
 
 from resilient import manifest
+from resilient.durable import make_directories_writable
 from resilient.generation import Generation
 
 from .partition import Partition, write_tree
@@ -63,15 +64,6 @@ def sealed(root, content, **changes):
   write_tree(root, content)
   return manifest.write(
     root, generation(**changes), list(manifest.scan(root)))
-
-
-def make_writable(root):
-  """Let all directories below `root` be writable."""
-  for directory, names, _ in os.walk(root):
-    for name in names:
-      path = os.path.join(directory, name)
-      if not os.path.islink(path):
-        os.chmod(path, 0o700)
 
 
 def same_mtime(path, data):
@@ -125,7 +117,7 @@ class TestCase(unittest.TestCase):
     self.addCleanup(self._remove)
 
   def _remove(self):
-    make_writable(self.directory)
+    make_directories_writable(self.directory)
     shutil.rmtree(self.directory)
 
   def path(self, *names):

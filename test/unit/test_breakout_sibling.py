@@ -7,11 +7,11 @@ import subprocess
 import unittest
 
 from resilient import gate, keys, sibling
+from resilient.durable import make_directories_writable
 from resilient.process import run
 
 from .partition import write_tree
 from .sibling_case import SiblingCase
-from .support import make_writable
 from .tree import SSH_KEYGEN
 
 
@@ -61,7 +61,7 @@ class SiblingDoorTest(SiblingCase):
 
   def test_a_link_in_an_archive_is_a_link(self):
     archive = pathlib.Path(self.archive_at(self.other).path)
-    make_writable(archive)
+    make_directories_writable(archive)
     (archive / 'door').symlink_to(self.other.at('srv/backup/pbs/shop'))
     target = self.path('copy')
     os.mkdir(target)

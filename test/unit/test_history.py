@@ -13,7 +13,7 @@ from resilient.durable import write_json
 from resilient.ledger import Ledger
 from resilient.status import problems
 
-from .archive_case import ArchiveCase, flip
+from .archive_case import ArchiveCase, flip, let_copy_be_old
 from .support import generation
 
 json_values = strategies.recursive(
@@ -83,6 +83,11 @@ class TestAdoption(ArchiveCase):
   def setUp(self):
     super().setUp()
     self.sibling = self.path('from the sibling')
+    self.have_sibling()
+
+  def have_sibling(self):
+    """The sibling holds what this PBS holds now."""
+    shutil.rmtree(self.sibling, ignore_errors=True)
     shutil.copytree(self.archive.path, self.sibling, symlinks=True)
     self.before = self.archive.index()
 
@@ -169,18 +174,22 @@ class TestAdoption(ArchiveCase):
     self.assertEqual(self.archive.index(), self.before)
 
   def test_killed_before_it_goes_on_where_it_was(self):
+    self.export_link()
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.have_sibling()
     self.lose()
     real, calls = history._verify, []
 
     def killed(*arguments):
       calls.append(1)
-      if len(calls) == 3:
+      if len(calls) == 4:
         raise KeyboardInterrupt
       return real(*arguments)
 
     with unittest.mock.patch.object(history, '_verify', killed):
       with self.assertRaises(KeyboardInterrupt):
         self.adopt()
+      let_copy_be_old(self.archive)
       self.assertEqual(self.adopt(), 0)
-    self.assertEqual(len(calls), 4)
+    self.assertEqual(len(calls), 5)
     self.assertEqual(self.archive.index(), self.before)

@@ -4,6 +4,7 @@ import shutil
 import unittest.mock
 
 from resilient import entries, exporter, manifest
+from resilient.durable import make_directories_writable
 from resilient.entries import scan
 
 from .partition import write_tree
@@ -59,6 +60,24 @@ class TestKinds(PayloadCase):
     before = list(scan(self.live))
     shutil.rmtree(self.live + b'/!')
     write_tree(self.live, {names[0] + '/' + names[0]: 'one', names[4]: 'two'})
+    self.assertTravels()
+    self.archive.restore('1.1', self.path('restored'))
+    self.assertHolds(self.path('restored'), before)
+
+  def test_read_only_directories_become_something_else(self):
+    names = [b'/d', b'/e', b'/f/g']
+    write_tree(self.live, {'d/a': 'one', 'e/b/c': 'one', 'f/g/h': 'one'})
+    for name in (*names, b'/f', b'/e/b'):
+      os.chmod(self.live + name, 0o555)
+    self.assertTravels()
+    before = list(scan(self.live))
+    make_directories_writable(self.live)
+    for name in names:
+      shutil.rmtree(self.live + name)
+    os.symlink('nowhere', self.live + names[0])
+    write_tree(self.live, {'e': 'two'})
+    os.mkfifo(self.live + names[2])
+    os.chmod(self.live + b'/f', 0o555)
     self.assertTravels()
     self.archive.restore('1.1', self.path('restored'))
     self.assertHolds(self.path('restored'), before)

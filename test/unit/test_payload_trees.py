@@ -4,10 +4,10 @@ import shutil
 
 from hypothesis import given, HealthCheck, settings, strategies
 
+from resilient.durable import make_directories_writable
 from resilient.entries import scan
 
 from .payload_case import PayloadCase
-from .support import make_writable
 from .test_manifest_compare import ODD_NAMES
 
 # What programs stumble over, and what rdiff-backup and rsync themselves use.
@@ -67,7 +67,7 @@ class TestAnyTree(PayloadCase):
 
   def hold(self, content):
     """Let the service hold what `content`, of `trees`, describes."""
-    make_writable(self.leader.at('srv/live'))
+    make_directories_writable(self.leader.at('srv/live'))
     shutil.rmtree(self.live)
     os.mkdir(self.live)
     make(self.live, content, [])

@@ -7,6 +7,7 @@ from resilient.durable import read_json
 from resilient.process import Failed
 from resilient.status import problems
 
+from .archive_case import let_copy_be_old
 from .sibling_case import SiblingCase, without_pipes
 from .support import killed_before
 
@@ -110,6 +111,8 @@ class TestLost(SiblingCase):
     return lambda archive, remote, kind, _: fetch(archive, remote, kind, 60)
 
   def test_a_copy_that_is_cut_goes_on(self):
+    self.export_link()
+    self.pull_both()
     self.lose()
     self.pull(self.pbs)
     real = sibling.run
@@ -123,6 +126,7 @@ class TestLost(SiblingCase):
         self.pbs.configuration, self.peer(self.pbs)))
     self.assertIsNotNone(
       self.pbs.configuration.store.pending().get('adopt-data'))
+    let_copy_be_old(self.archive_at(self.pbs))
     self.assertTrue(self.adopt())
     self.assertWhole()
 

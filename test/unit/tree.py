@@ -166,6 +166,11 @@ class TreeCase(TestCase):
     self.leader.serve(content)
     self.assertEqual(exporter.main(self.leader.configuration), 0)
 
+  def export_link(self):
+    """Have the service hold a link beside what it holds, and seal all."""
+    os.symlink('marker', self.leader.at('srv/live/link'))
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+
   def archived(self, content):
     """Bring `content` from the service to the archive."""
     self.export(content)
