@@ -86,8 +86,8 @@ class Contents:
 def remove_tree(path):
   """Remove folder `path`, if there is one, whatever the modes in it.
 
-  What is left of an import that was killed may still write there; it ends by
-  itself.
+  What is left of an import that was killed may still write and remove there; it
+  ends by itself.
   """
   def repair(function, name, _):
     os.chmod(os.path.dirname(name), 0o700)
@@ -98,7 +98,8 @@ def remove_tree(path):
     try:
       shutil.rmtree(path, onerror=repair)
     except OSError as error:
-      if error.errno != errno.ENOTEMPTY or time.monotonic() > end:
+      if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) \
+         or time.monotonic() > end:
         raise
       time.sleep(0.1)
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
+import unittest.mock
 
 from database.contents import Contents, copy_tree, remove_tree
 
@@ -98,3 +99,21 @@ class ContentsTest(TestCase):
     orphan.join()
     remove_tree(folder)
     self.assertFalse(folder.exists())
+
+  def test_what_an_orphan_removes_meanwhile_is_gone(self):
+    folder = self.folder / 'srv'
+    (folder / 'a').mkdir(parents=True)
+    for name in ('b', 'c'):
+      (folder / 'a' / name).touch()
+    remove, names = os.unlink, []
+
+    def unlink(name, **where):
+      if name not in names:
+        names.append(name)
+        remove(name, **where)
+      remove(name, **where)
+
+    with unittest.mock.patch('os.unlink', unlink):
+      remove_tree(folder)
+    self.assertFalse(folder.exists())
+    self.assertEqual({'b', 'c'}, {os.path.basename(name) for name in names})
