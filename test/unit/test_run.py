@@ -1,11 +1,13 @@
 """The runner of the tests: nothing passes that did not run."""
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 
 from .partition import ROOT
-from .support import alive, TestCase, write_tree
+from .support import alive, end, TestCase, wait_until, write_tree
 
 _HEAD = 'import os, subprocess, unittest\n\nclass T(unittest.TestCase):\n'
 
@@ -13,19 +15,31 @@ _HEAD = 'import os, subprocess, unittest\n\nclass T(unittest.TestCase):\n'
 class TestRun(TestCase):
   """test/run, in a project of its own."""
 
-  def run_tests(self, *bodies, tier='unit', only=''):
-    """Run a project whose tests have these bodies, each in a module, which has
-    a number in its name; return (exit status, what is printed)."""
+  def write_tests(self, *bodies):
+    """Make a project whose tests have these bodies, each in a module, which
+    has a number in its name."""
     write_tree(self.directory, {
       'test/__init__.py': '', 'test/unit/__init__.py': '',
       **{'test/unit/test_%d.py' % number: _HEAD + body
          for number, body in enumerate(bodies)}})
     shutil.copy(ROOT / 'test/run', self.path('test', 'run'))
-    result = subprocess.run(
+
+  def start(self, tier='unit', only=''):
+    """Start to run the project; return the process."""
+    process = subprocess.Popen(
       [sys.executable, self.path('test', 'run'), 'check', '--tier', tier,
        '--only', only, '--log', self.path('log')], stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT, encoding='utf-8', check=False, timeout=60)
-    return result.returncode, result.stdout
+      stderr=subprocess.STDOUT, encoding='utf-8', start_new_session=True)
+    self.addCleanup(end, process)
+    return process
+
+  def run_tests(self, *bodies, **options):
+    """Run a project whose tests have these bodies; return (exit status, what
+    is printed)."""
+    self.write_tests(*bodies)
+    process = self.start(**options)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
 
   def assertSum(self, text, expected):
     """The last line is `expected`, alone."""
@@ -84,6 +98,22 @@ class TestRun(TestCase):
     self.assertSum(text, '1 passed, 1 failed')
     self.assertIn('SEED=1', text)
     self.assertEqual(status, 1)
+
+  def test_whoever_interrupts_it_twice_leaves_nothing_behind(self):
+    self.write_tests(
+      '  def test_a(self):\n    import time\n'
+      '    open("begun", "w").write(str(os.getpid()))\n'
+      '    time.sleep(300)\n')
+    process = self.start()
+    wait_until(lambda: os.path.exists(self.path('begun'))
+               and self.read('begun'), 'it does not begin')
+    for _ in range(300):
+      process.terminate()
+      time.sleep(0.001)
+    output, _ = process.communicate(timeout=60)
+    self.assertEqual(process.returncode, 1)
+    self.assertEqual(output.splitlines()[-1], 'interrupted')
+    self.assertFalse(alive(int(self.read('begun'))))
 
   def test_a_tier_that_ran_nothing_is_a_failure(self):
     for bodies in ((), ('  pass\n',),
