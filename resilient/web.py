@@ -25,6 +25,8 @@ _PATIENCE = 10
 _CONNECTIONS = 256
 _CONNECTIONS_OF_ONE = 160
 _THREADS = 4
+# Seconds between two looks whether all is answered.
+_TURN = 0.05
 # Seconds between two looks whether another release is installed, or another
 # certificate.
 _LOOK = 5
@@ -36,10 +38,15 @@ class _Container(wsgi.WSGIContainer):
   def __init__(self, application, executor):
     super().__init__(application, executor)
     self.busy = set()
+    self.closing = False
 
   async def handle_request(self, request):
-    """Answer `request`."""
+    """Answer `request`, or send it away when this ends: the client asks again.
+    """
     stream = request.connection.stream
+    if self.closing:
+      stream.close()
+      return
     self.busy.add(stream)
     try:
       await super().handle_request(request)
@@ -114,18 +121,21 @@ class Server:
 
   def __init__(self, application, address, port, tls=None):
     self._executor = concurrent.futures.ThreadPoolExecutor(_THREADS)
-    self._server = _HTTPServer(
-      _Container(application, self._executor), tls and tls.context)
+    self._container = _Container(application, self._executor)
+    self._server = _HTTPServer(self._container, tls and tls.context)
     sockets = netutil.bind_sockets(port, address)
     self._server.add_sockets(sockets)
     self.port = sockets[0].getsockname()[1]
 
   async def close(self):
-    """Take no more connections, and wait for what runs."""
+    """Take no more requests, and wait for the answers of those that run."""
     self._server.stop()
-    await asyncio.get_running_loop().run_in_executor(
-      None, self._executor.shutdown)
+    self._container.closing = True
+    # An answer takes several turns of the threads: they go last.
+    while self._container.busy:
+      await asyncio.sleep(_TURN)
     await self._server.close_all_connections()
+    self._executor.shutdown()
 
 
 async def _serve(application, address, port, is_outdated, tls):

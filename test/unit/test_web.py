@@ -96,6 +96,25 @@ class TestServer(TestCase):
       leave.set()
     self.assertEqual(answers, [200])
 
+  def test_who_is_being_answered_when_it_ends_gets_the_whole_answer(self):
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(environ, start_response):
+      entered.set()
+      leave.wait(20)
+      yield from echo(environ, start_response)
+      yield b' and more'
+
+    self.served = Served(self, slow)
+    answers = []
+    with self.thread(
+        lambda: answers.append(self.served.ask('GET', '/takeover')[:2])):
+      self.assertTrue(entered.wait(10))
+      self.served.close()
+      wait_until(lambda: not self._answers(), 'no more is taken')
+      leave.set()
+    self.assertEqual(answers, [(200, b'GET /takeover 0 127.0.0.1 and more')])
+
   def test_thousands_of_requests_leave_nothing_behind(self):
     process = self.start(
       [sys.executable, '-c', 'import sys\nsys.path.insert(0, %r)\n'

@@ -33,7 +33,7 @@ class Served:
     thread.start()
     test.addCleanup(self._loop.close)
     test.addCleanup(thread.join)
-    test.addCleanup(self._loop.call_soon_threadsafe, self._ended.set)
+    test.addCleanup(self.close)
     wait_until(lambda: self.port, 'the server listens')
 
   async def _run(self):
@@ -41,6 +41,10 @@ class Served:
     self.port = self.server.port
     await self._ended.wait()
     await self.server.close()
+
+  def close(self):
+    """Let it end."""
+    self._loop.call_soon_threadsafe(self._ended.set)
 
   @property
   def netloc(self):
