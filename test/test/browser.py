@@ -3,6 +3,7 @@ import contextlib
 import tempfile
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
@@ -62,8 +63,11 @@ def write_note(url, text):
       "document.getElementById('text').value = arguments[0]", text)
     button = driver.find_element(By.TAG_NAME, 'button')
     button.click()
-    # To click may end before the next page is there.
-    WebDriverWait(driver, _DEADLINE).until(staleness_of(button))
+    # To click may end before the next page is there; while it comes the driver
+    # may fail to say that the button is gone.
+    WebDriverWait(
+      driver, _DEADLINE, ignored_exceptions=(WebDriverException,)).until(
+        staleness_of(button))
     alerts = driver.find_elements(By.CSS_SELECTOR, '[role=alert]')
     if alerts:
       raise AssertionError(alerts[0].text)
