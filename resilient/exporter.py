@@ -1,4 +1,5 @@
 """``bin/exporter``: dump the service, seal the dump, tell the PBS."""
+import datetime
 import logging
 import os
 import time
@@ -25,8 +26,13 @@ def due(configuration, now):
   # Imported here, as notify below: each gate imports this module, and must
   # start fast.
   import croniter
-  following = croniter.croniter(configuration.periodicity, now).get_next(float)
-  return following + configuration.lateness_margin
+  # As cron does, by the clock on the wall.
+  following = croniter.croniter(
+    configuration.periodicity, datetime.datetime.fromtimestamp(now)).get_next(
+      datetime.datetime)
+  # An hour that comes twice, or not at all, makes nothing late before its time.
+  return configuration.lateness_margin + max(
+    following.replace(fold=fold).timestamp() for fold in (0, 1))
 
 
 def _marker(configuration):

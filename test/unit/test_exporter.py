@@ -80,19 +80,6 @@ class TestSeal(ExporterCase):
     self.assertEqual(self.export(), 0)
     self.assertEqual(self.offered(), ('5.2', ''))
 
-  def test_a_generation_is_late_after_its_period_and_margin(self):
-    self.leader.configure(periodicity='0 3 * * *', **{'lateness-margin': 60})
-    self.export()
-    sealed = manifest.read(self.leader.dump).generation
-    self.assertGreater(sealed.due, sealed.sealed + 60)
-    self.assertLessEqual(sealed.due, sealed.sealed + 86400 + 60)
-    self.assertEqual(time.localtime(sealed.due)[3:6], (3, 1, 0))
-
-  def test_a_maximum_age_counts_from_the_seal(self):
-    self.leader.configure(**{'maximum-age': '7200'})
-    sealed = exporter.export(self.leader.configuration)
-    self.assertEqual(sealed.due, sealed.sealed + 7200)
-
   def test_changed_content_has_a_larger_mtime_even_within_a_second(self):
     self.leader.program('data-exporter', (
       'cp {0}/marker {1}/marker && touch -d @1000000000 {1}/marker'.format(
