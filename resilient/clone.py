@@ -13,6 +13,7 @@ from .durable import (
   fsync_directory,
   is_locked,
   lock,
+  make_directories_writable,
   read_json,
   remove,
   remove_tree,
@@ -92,6 +93,7 @@ def receiving(configuration):
     os.makedirs(staging, mode=0o700, exist_ok=True)
     if not os.listdir(staging) and verified(configuration)[0]:
       _begin_with_current(configuration, descriptor)
+    make_directories_writable(staging)
     yield descriptor
 
 

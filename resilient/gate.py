@@ -18,7 +18,7 @@ import sys
 from . import clone, exporter, former, launch_rdiff_backup, leadership
 from .archive import Archive
 from .confine import confine
-from .durable import lock, LockTimeout, make_directories_writable
+from .durable import lock, LockTimeout
 from .generation import from_json, Refused
 
 log = logging.getLogger('resilient.gate')
@@ -142,7 +142,6 @@ def clone_gate(configuration, request):
       'this is a clone: it can be pushed to, and nothing else')
     with clone.receiving(configuration) as descriptor:
       staging = configuration.state('staging')
-      make_directories_writable(staging)
       _become_rsync(
         configuration, [*options, '.', staging + '/'], descriptor, [staging])
 

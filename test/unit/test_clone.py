@@ -3,7 +3,7 @@ import os
 import shutil
 
 from resilient import clone, durable, importer, manifest
-from resilient.durable import lock, make_directories_writable
+from resilient.durable import lock
 from resilient.generation import Refused
 
 from .support import (
@@ -176,7 +176,6 @@ class TestSwap(CloneCase):
   def test_a_copy_with_read_only_folders_can_be_replaced(self):
     for sequence in range(1, 5):
       with clone.receiving(self.configuration):
-        make_directories_writable(self.staging)
         shutil.rmtree(self.staging)
         write_tree(self.staging, {'folder/inner': str(sequence)})
         os.chmod(os.path.join(self.staging, 'folder'), 0o555)

@@ -4,7 +4,7 @@ import shutil
 import unittest.mock
 
 from resilient import entries, exporter, manifest
-from resilient.durable import make_directories_writable
+from resilient.durable import remove_tree
 from resilient.entries import scan
 
 from .partition import write_tree
@@ -71,9 +71,8 @@ class TestKinds(PayloadCase):
       os.chmod(self.live + name, 0o555)
     self.assertTravels()
     before = list(scan(self.live))
-    make_directories_writable(self.live)
     for name in names:
-      shutil.rmtree(self.live + name)
+      remove_tree(self.live + name)
     os.symlink('nowhere', self.live + names[0])
     write_tree(self.live, {'e': 'two'})
     os.mkfifo(self.live + names[2])

@@ -1,10 +1,9 @@
 """Trees that nobody thought of travel."""
 import os
-import shutil
 
 from hypothesis import given, HealthCheck, settings, strategies
 
-from resilient.durable import make_directories_writable
+from resilient.durable import remove_tree
 from resilient.entries import scan
 
 from .payload_case import PayloadCase
@@ -67,8 +66,7 @@ class TestAnyTree(PayloadCase):
 
   def hold(self, content):
     """Let the service hold what `content`, of `trees`, describes."""
-    make_directories_writable(self.leader.at('srv/live'))
-    shutil.rmtree(self.live)
+    remove_tree(self.live)
     os.mkdir(self.live)
     make(self.live, content, [])
 

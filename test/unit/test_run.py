@@ -7,7 +7,7 @@ import sys
 import time
 
 from .partition import ROOT
-from .support import alive, end, TestCase, wait_until, write_tree
+from .support import alive, TestCase, wait_until, write_tree
 
 _HEAD = 'import os, subprocess, unittest\n\nclass T(unittest.TestCase):\n'
 
@@ -24,20 +24,18 @@ class TestRun(TestCase):
          for number, body in enumerate(bodies)}})
     shutil.copy(ROOT / 'test/run', self.path('test', 'run'))
 
-  def start(self, tier='unit', only=''):
+  def start_tests(self, tier='unit', only=''):
     """Start to run the project; return the process."""
-    process = subprocess.Popen(
+    return self.start(
       [sys.executable, self.path('test', 'run'), 'check', '--tier', tier,
        '--only', only, '--log', self.path('log')], stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT, encoding='utf-8', start_new_session=True)
-    self.addCleanup(end, process)
-    return process
+      stderr=subprocess.STDOUT, encoding='utf-8')
 
   def run_tests(self, *bodies, **options):
     """Run a project whose tests have these bodies; return (exit status, what
     is printed)."""
     self.write_tests(*bodies)
-    process = self.start(**options)
+    process = self.start_tests(**options)
     output, _ = process.communicate(timeout=60)
     return process.returncode, output
 
@@ -104,7 +102,7 @@ class TestRun(TestCase):
       '  def test_a(self):\n    import time\n'
       '    open("begun", "w").write(str(os.getpid()))\n'
       '    time.sleep(300)\n')
-    process = self.start()
+    process = self.start_tests()
     wait_until(lambda: os.path.exists(self.path('begun'))
                and self.read('begun'), 'it does not begin')
     for _ in range(300):
