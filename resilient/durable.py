@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import stat
+import struct
 import time
 
 
@@ -122,6 +123,13 @@ def make_directories_writable(root):
         entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
+def _lock_request(shared):
+  """Return struct flock of fcntl(2) for a lock on a whole file."""
+  # l_type, l_whence, l_start, l_len, l_pid; "0q" pads as the compiler does.
+  return struct.pack('@hhqqi0q', fcntl.F_RDLCK if shared else fcntl.F_WRLCK,
+                     os.SEEK_SET, 0, 0, 0)
+
+
 @contextlib.contextmanager
 def lock(path, shared=False, deadline=0, inherit=False):
   """Hold a lock on file `path`, and yield its file descriptor.
@@ -130,16 +138,19 @@ def lock(path, shared=False, deadline=0, inherit=False):
   deadline: seconds to wait for it.
   inherit: child processes hold it too, until the last of them ends.
 
+  It is an open file description lock of fcntl(2), Linux 3.15: one of flock(2)
+  cannot be asked for without being taken.
+
   Raises LockTimeout.
   """
   descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
   try:
-    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    request = _lock_request(shared)
     end = time.monotonic() + deadline
     pause = 0.01
     while True:
       try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
         break
       except BlockingIOError:
         if time.monotonic() >= end:
@@ -154,15 +165,23 @@ def lock(path, shared=False, deadline=0, inherit=False):
     os.close(descriptor)
 
 
-def is_locked(path):
-  """Whether somebody holds the lock on file `path` at this moment."""
-  if not os.path.exists(path):
+def is_locked(path, shared=False):
+  """Whether somebody holds the lock on file `path` at this moment.
+
+  shared: whether somebody holds it alone.
+
+  It only looks: whoever wants the lock meanwhile gets it.
+  """
+  try:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+  except FileNotFoundError:
     return False
   try:
-    with lock(path):
-      return False
-  except LockTimeout:
-    return True
+    held = fcntl.fcntl(
+      descriptor, fcntl.F_OFD_GETLK, _lock_request(shared))
+  finally:
+    os.close(descriptor)
+  return struct.unpack_from('@h', held)[0] != fcntl.F_UNLCK
 
 
 _AT_FDCWD = -100

@@ -65,7 +65,7 @@ def _late(configuration, what, generation, now):
 def _leader(configuration, now):
   generation = from_json(read_json(configuration.state('sealed.json')))
   problems = _failed_run(configuration, exporter.TASK)
-  exporting = is_locked(configuration.state('dump.lock'))
+  exporting = is_locked(configuration.state('dump.lock'), shared=True)
   if os.path.exists(configuration.state('exporting')) and not exporting:
     problems.append(Problem(
       'export', 'an export was interrupted: run bin/exporter again'))

@@ -121,6 +121,29 @@ class TestLock(TestCase):
       self.assertTrue(durable.is_locked(self.lock))
     self.assertFalse(durable.is_locked(self.lock))
 
+  def test_who_holds_it_alone_is_told_from_those_who_share_it(self):
+    with durable.lock(self.lock, shared=True):
+      self.assertTrue(durable.is_locked(self.lock))
+      self.assertFalse(durable.is_locked(self.lock, shared=True))
+    with durable.lock(self.lock):
+      self.assertTrue(durable.is_locked(self.lock, shared=True))
+
+  def test_whoever_looks_at_a_lock_keeps_nobody_from_taking_it(self):
+    # As a promise, a page and a PBS do, while an import wants it at once.
+    done = threading.Event()
+
+    def look():
+      while not done.is_set():
+        durable.is_locked(self.lock)
+
+    with self.thread(look), self.thread(look):
+      try:
+        for _ in range(2000):
+          with durable.lock(self.lock):
+            pass
+      finally:
+        done.set()
+
   def test_a_killed_holder_leaves_no_stale_lock(self):
     pid = os.fork()
     if not pid:

@@ -62,6 +62,9 @@ class TestLeader(StatusCase):
     with lock(self.configuration.state('dump.lock')):
       self.assertFine()
       self.assertTrue(status(self.configuration)['exporting'])
+    # A PBS that reads what is sealed is no export.
+    with lock(self.configuration.state('dump.lock'), shared=True):
+      self.assertFalse(status(self.configuration)['exporting'])
 
   def test_no_export_after_the_period_and_margin_is_one(self):
     self.place.configure(
