@@ -1,8 +1,8 @@
 """A lost index, a lost PBS: the history is found again."""
+import math
 import os
 import pathlib
 import shutil
-import time
 import unittest.mock
 
 from hypothesis import given, settings, strategies
@@ -67,7 +67,7 @@ class TestIndex(ArchiveCase):
     ledger = Ledger(self.pbs.configuration, 'data')
     self.assertEqual(ledger.at(generation()), 0)
     self.assertGreaterEqual(dict(ledger.progress).get('done', 0), 0)
-    self.assertLess(abs(time.time() - ledger.last), 1e300)
+    self.assertTrue(math.isfinite(ledger.last))
     ledger.note(generation())
     self.assertGreater(ledger.at(generation()), 0)
 
