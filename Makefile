@@ -50,8 +50,7 @@ test: env ## all tests
 	@$(PYTHON) test/run all $(ARGS)
 
 soak: env ## random faults for HOURS=2 hours, and nothing may be lost
-	@RESILIENT_SOAK_SECONDS=$$(( $(HOURS) * 3600 )) $(PYTHON) test/run all \
-	  --tier slapos --only fault_mix $(ARGS)
+	@$(PYTHON) test/run all --tier slapos --only fault_mix --soak $(HOURS) $(ARGS)
 
 bench: env ## measure one backup cycle
 	@$(PYTHON) -m bench --work $(abspath $(WORK)) $(ARGS)

@@ -25,8 +25,9 @@ def problem(configuration, service, longest):
   last = read_json(_path(configuration, service))
   if last is None:
     return '%s has never started' % service
-  age = time.time() - last['at']
-  if last['task'] is None and not -_SILENCE < age < _SILENCE:
+  # A clock that was put back must not make it alive until then.
+  age = abs(time.time() - last['at'])
+  if last['task'] is None and age >= _SILENCE:
     return '%s has been silent for %d s' % (service, age)
   if last['task'] is not None and age > longest:
     return '%s has been busy with %s for %d s' % (service, last['task'], age)

@@ -134,10 +134,12 @@ class Stamped(_Configured):
   def problem(self):
     stamp = self.getConfig('stamp')
     # It had no time yet to do so when the partition was just configured.
+    now = time.time()
     moments = [os.stat(path).st_mtime for path in (
       stamp, self.getConfig('configuration')) if os.path.exists(path)]
-    age = time.time() - max(moments, default=0)
-    if abs(age) < _STAMP_AGE:
+    # One that a wrong clock wrote says nothing, and hides nothing.
+    age = min((abs(now - moment) for moment in moments), default=now)
+    if age < _STAMP_AGE:
       return ''
     return '%s was last touched %d s ago' % (stamp, age)
 

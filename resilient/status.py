@@ -3,7 +3,6 @@
 The promises, ``bin/status`` and the page all say what this module says.
 """
 import contextlib
-import os
 import time
 import typing
 
@@ -18,6 +17,7 @@ from . import (
   verification,
 )
 from .archive import Archive
+from .clock import ahead, past
 from .durable import is_locked, read_json
 from .generation import from_json
 from .takeover_journal import unfinished
@@ -29,9 +29,9 @@ class Problem(typing.NamedTuple):
   text: str
 
 
-def _deployed(configuration):
+def _deployed(configuration, now):
   record = read_json(configuration.state('deployed.json'))
-  return record['at'] if record else time.time()
+  return past(record['at'], now) if record else now
 
 
 def _age(generation, now):
@@ -51,9 +51,15 @@ def _failed_run(configuration, task, topic=None):
 def _late(configuration, what, generation, now):
   """Return a list of Problems: data that should have been replaced by now."""
   if generation is None:
-    if now > _deployed(configuration) + configuration.patience:
+    if now > _deployed(configuration, now) + configuration.patience:
       return [Problem('freshness', '%s has no backup yet' % what)]
     return []
+  wrong = ahead(generation.sealed, now)
+  if generation.due and wrong:
+    return [Problem('freshness', (
+      '%s: generation %s is dated %d s ahead of the clock here; one of the two'
+      ' clocks was wrong, so nobody knows when it is late') % (
+        what, generation.label, wrong))]
   if generation.due and now > generation.due:
     return [Problem('freshness', (
       '%s is late: its newest generation, %s, is %d s old and was to be'
@@ -62,11 +68,21 @@ def _late(configuration, what, generation, now):
   return []
 
 
+def _exporting(configuration):
+  """Return (whether an export runs, whether one was interrupted)."""
+  marker = configuration.state('exporting')
+  before = read_json(marker)
+  running = is_locked(configuration.state('dump.lock'), shared=True)
+  # Else it is that of an export that began meanwhile, or the export ended.
+  left = before is not None and read_json(marker) == before
+  return running, left and not running
+
+
 def _leader(configuration, now):
   generation = from_json(read_json(configuration.state('sealed.json')))
   problems = _failed_run(configuration, exporter.TASK)
-  exporting = is_locked(configuration.state('dump.lock'), shared=True)
-  if os.path.exists(configuration.state('exporting')) and not exporting:
+  exporting, interrupted = _exporting(configuration)
+  if interrupted:
     problems.append(Problem(
       'export', 'an export was interrupted: run bin/exporter again'))
   if generation:
@@ -77,7 +93,8 @@ def _leader(configuration, now):
       generation = manifest.read(configuration.dump_directory).generation
     since = read_json(
       configuration.state('leadership.json'), {}).get('since')
-    if now > exporter.due(configuration, since or _deployed(configuration)):
+    since = past(since, now) if since else _deployed(configuration, now)
+    if now > exporter.due(configuration, since):
       problems.append(Problem('freshness', 'no export has ever succeeded here'))
   notified = read_json(configuration.state('notified.json'), {})
   for url, text in sorted(notified.get('failures', {}).items()):
@@ -120,8 +137,8 @@ def _care(configuration, archive, now):
     problems += _failed_run(configuration, 'verify-' + archive.name,
                             'verification')
   late = verification.late(
-    archive, configuration.verification_interval, _deployed(configuration),
-    now)
+    archive, configuration.verification_interval,
+    _deployed(configuration, now), now)
   if late:
     problems.append(Problem('verification', late))
   problems += _failed_run(configuration, 'adopt-' + archive.name,

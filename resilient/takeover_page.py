@@ -9,6 +9,7 @@ import flask
 
 from . import clone, information, service, web
 from .authentication import same
+from .clock import ahead
 from .configuration import Watched
 from .door import harden, Strangers
 from .doubts import NO_BACKUP
@@ -23,6 +24,14 @@ log = logging.getLogger('resilient.takeover_page')
 _LARGEST_BODY = 16 << 10
 
 
+def _age(moment, now, form='%d s'):
+  """Return in words, by `form`, how long ago `moment` was."""
+  wrong = ahead(moment, now)
+  if wrong:
+    return 'not known, it is dated %d s ahead of the clock here' % wrong
+  return form % max(0, now - moment)
+
+
 def _facts(configuration, now):
   """Return [(name, value)] that an operator decides by."""
   generation, since = clone.imported(configuration)
@@ -35,9 +44,9 @@ def _facts(configuration, now):
       generation.sealed, datetime.timezone.utc)
     facts += [
       ('Last valid backup', sealed.strftime('%Y-%m-%d %H:%M:%S UTC')),
-      ('Age', '%d s' % max(0, now - generation.sealed)),
+      ('Age', _age(generation.sealed, now)),
       ('Generation', generation.label),
-      ('Loaded', '%d s ago' % max(0, now - since)),
+      ('Loaded', _age(since, now, '%d s ago')),
     ]
   if newest and newest != generation:
     facts.append(('Verified, not loaded yet', 'generation ' + newest.label))

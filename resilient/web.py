@@ -131,7 +131,8 @@ class Server:
     """Take no more requests, and wait for the answers of those that run."""
     self._server.stop()
     self._container.closing = True
-    # An answer takes several turns of the threads: they go last.
+    # An answer takes several turns of the threads: they go last.  All that an
+    # application waits for has a deadline, and so has this.
     while self._container.busy:
       await asyncio.sleep(_TURN)
     await self._server.close_all_connections()

@@ -174,6 +174,13 @@ class NodeFaultTest(FaultCase):
         self.tree.wait_for_clones(label)
         for clone in self.tree.clones():
           self.assertEqual(str(ahead), clone.records()['clock'])
+        # No backup may come after it: one that cannot become late is an alarm.
+        if ahead > 0:
+          red = self.tree.check_promises()
+          for node in (
+              self.tree.leader, *self.tree.clones(), *self.tree.all_pbs()):
+            self.assertIn('ahead of the clock', red.get(
+              (node.title, 'promise-freshness'), ''))
     self.checker.write('clock', 'right')
     self.checker.export()
     self.checker.check()

@@ -113,6 +113,8 @@ class TestAlive(PromiseCase):
     self.place.configure(**{'import-deadline': 5 * 3600})
     self.assertEqual(self.beaten(5 * 3600 + 1, 'import'), '')
     self.assertIn('busy with import', self.beaten(7 * 3600, 'import'))
+    # It began by a clock that has been put back since.
+    self.assertIn('busy with import', self.beaten(-7 * 3600, 'import'))
     self.place.configure(**{'import-deadline': 48 * 3600})
     self.assertEqual(self.beaten(48 * 3600 + 1, 'import'), '')
 
@@ -135,6 +137,11 @@ class TestStamped(PromiseCase):
     self.assertEqual(look(), '')
     os.utime(stamp, (time.time() - 200,) * 2)
     self.assertIn('was last touched 200 s ago', look())
+    # It was deployed by a clock that was ahead, and is touched by a right one.
+    os.utime(told, (time.time() + 1e7,) * 2)
+    self.assertIn('was last touched', look())
+    os.utime(stamp)
+    self.assertEqual(look(), '')
 
 
 class TestBackup(PromiseCase):

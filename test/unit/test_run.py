@@ -24,12 +24,12 @@ class TestRun(TestCase):
          for number, body in enumerate(bodies)}})
     shutil.copy(ROOT / 'test/run', self.path('test', 'run'))
 
-  def start_tests(self, tier='unit', only=''):
-    """Start to run the project; return the process."""
+  def start_tests(self, *more, tier='unit', only=''):
+    """Start to run the project; return the process.  more: arguments."""
     return self.start(
       [sys.executable, self.path('test', 'run'), 'check', '--tier', tier,
-       '--only', only, '--log', self.path('log')], stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT, encoding='utf-8')
+       '--only', only, '--log', self.path('log'), *more],
+      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8')
 
   def run_tests(self, *bodies, **options):
     """Run a project whose tests have these bodies; return (exit status, what
@@ -38,6 +38,21 @@ class TestRun(TestCase):
     process = self.start_tests(**options)
     output, _ = process.communicate(timeout=60)
     return process.returncode, output
+
+  def test_hours_of_soak_may_be_a_part_of_one_and_nothing_else(self):
+    self.write_tests(
+      '  def test_a(self):\n    self.assertEqual(\n'
+      '      float(os.environ["RESILIENT_SOAK_SECONDS"]), 900)\n')
+    for hours, status, said in (
+        ('.25', 0, '1 passed, 0 failed'),
+        ('2,5', 2, "argument --soak: invalid hours value: '2,5'"),
+        ('0', 2, "argument --soak: invalid hours value: '0'"),
+        ('nan', 2, "argument --soak: invalid hours value: 'nan'")):
+      with self.subTest(hours):
+        process = self.start_tests('--soak', hours)
+        output, _ = process.communicate(timeout=60)
+        self.assertIn(said, output.splitlines()[-1])
+        self.assertEqual(process.returncode, status)
 
   def assertSum(self, text, expected):
     """The last line is `expected`, alone."""

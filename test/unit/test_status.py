@@ -1,13 +1,16 @@
 """What is wrong is said, by topic, and only as long as it is wrong."""
+import contextlib
 import time
+import unittest.mock
 
 from resilient import clone, exporter
-from resilient.durable import lock, write_json
+from resilient.durable import is_locked, lock, write_json
 from resilient.status import problems, status
 
 from .support import generation, TestCase
 
 _HOUR = 3600
+_YEAR = 365 * 24 * _HOUR
 
 
 class StatusCase(TestCase):
@@ -66,6 +69,42 @@ class TestLeader(StatusCase):
     with lock(self.configuration.state('dump.lock'), shared=True):
       self.assertFalse(status(self.configuration)['exporting'])
 
+  def test_an_export_that_begins_in_a_look_is_not_an_interrupted_one(self):
+    with contextlib.ExitStack() as export:
+
+      def look(*arguments, **options):
+        answer = is_locked(*arguments, **options)
+        export.enter_context(lock(self.configuration.state('dump.lock')))
+        self.state('exporting', {'since': time.time()})
+        return answer
+
+      for before in (None, {'since': 1e9}):
+        if before:
+          self.state('exporting', before)
+        with unittest.mock.patch('resilient.status.is_locked', look):
+          self.assertFine()
+        export.close()
+      # It was killed now.
+      self.assertProblem('export', 'was interrupted')
+
+  def test_a_clock_that_was_ahead_puts_off_no_alarm(self):
+    now = time.time()
+    self.state('sealed.json', generation(
+      3, sealed=now + _YEAR, due=now + _YEAR + 60).to_json())
+    self.assertProblem(
+      'freshness', 'the leader: generation 1.3 is dated 3153.... s ahead')
+    self.state('sealed.json', generation(
+      4, sealed=now + 300, due=now + 360).to_json())
+    self.assertFine()
+
+  def test_a_clock_that_was_ahead_then_does_not_make_it_new(self):
+    self.state('deployed.json', {'at': time.time() + _YEAR})
+    self.assertProblem('freshness', 'no export has ever succeeded')
+    self.state('deployed.json', {'at': time.time()})
+    self.assertFine()
+    self.state('leadership.json', {'epoch': 2, 'since': time.time() + _YEAR})
+    self.assertProblem('freshness', 'no export has ever succeeded')
+
   def test_no_export_after_the_period_and_margin_is_one(self):
     self.place.configure(
       periodicity='* * * * *', **{'lateness-margin': 100})
@@ -120,6 +159,12 @@ class TestClone(StatusCase):
     self.load(due=time.time() + 60)
     self.assertFine()
 
+  def test_a_clock_that_was_ahead_puts_off_no_alarm(self):
+    now = time.time()
+    self.load(sealed=now + _YEAR, due=now + _YEAR + 60)
+    self.assertProblem(
+      'freshness', 'the clone: generation 1.2 is dated 3153.... s ahead')
+
   def test_what_arrived_but_is_not_imported_is_not_taken_for_fresh(self):
     self.load(due=time.time() - 60)
     self.state('verified.json', {
@@ -166,6 +211,12 @@ class TestPbs(StatusCase):
   def test_an_archive_that_gets_nothing_new_is_one(self):
     self.archive(due=time.time() - 60)
     self.assertProblem('freshness', 'archive data is late')
+
+  def test_a_clock_that_was_ahead_puts_off_no_alarm(self):
+    now = time.time()
+    self.archive(sealed=now + _YEAR, due=now + _YEAR + 60)
+    self.assertProblem(
+      'freshness', 'archive data: generation 1.5 is dated 3153.... s ahead')
 
   def test_a_failure_of_each_task_is_one_of_its_topic(self):
     self.archive(due=time.time() + 60)

@@ -54,6 +54,12 @@ class TestPage(TestCase):
                  'Import script(s) currently running: No'):
       self.assertIn(part, self.text())
 
+  def test_an_age_that_a_wrong_clock_hides_is_not_called_0(self):
+    write_json(self.clone.configuration.state('imported.json'), {
+      'generation': generation(7, sealed=2e9).to_json(), 'at': 2e9})
+    self.assertIn('Age: not known, it is dated 999999940 s ahead of the clock'
+                  ' here', self.text())
+
   def test_looking_takes_nothing_over(self):
     self.page.get('/')
     self.page.post('/', data={})

@@ -73,6 +73,17 @@ class TestVerification(ArchiveCase):
     self.assertEqual(
       len(self.pbs.configuration.store.runs('verify-data')), 2)
 
+  def test_a_clock_that_was_ahead_puts_off_no_alarm(self):
+    self.assertEqual(self.topics(), [])
+    for hours, topics in ((24 * 365, ['verification']), (0.1, [])):
+      with self.subTest(hours):
+        ledger = self.archive.ledger
+        ledger.last = self.now + hours * _HOUR
+        ledger.save(self.archive.index())
+        write_json(self.pbs.configuration.state('deployed.json'), {
+          'at': ledger.last})
+        self.assertEqual(self.topics(), topics)
+
   def test_a_damaged_increment_is_named_until_it_is_pruned(self):
     flip(self.increment('marker'), -1)
     self.assertRegex(
