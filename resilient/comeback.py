@@ -9,12 +9,14 @@ from .generation import from_json
 class Found(typing.NamedTuple):
   """leader: address of the present leader, or None if it cannot be found.
   epoch: the largest that is known.  label: of the generation that was sealed
-  here last, or ''.  text: sentences on the present leader.
+  here last, or ''.  text: sentences on the present leader.  claim: its
+  succession.claim_of, if it is about to be brought back itself.
   """
   leader: str | None
   epoch: int
   label: str
   text: str
+  claim: list | None = None
 
 
 def sealed(configuration):
@@ -46,7 +48,8 @@ def look(configuration, master, own):
     text += ' Its last backup is generation %s.' % newest.label
   else:
     text += ' What it holds is not known: it tells no status.'
-  return Found(head.address, max(epochs), last.label if last else '', text)
+  return Found(head.address, max(epochs), last.label if last else '', text,
+               succession.claim_of(head.instance, name + '0'))
 
 
 def warning(configuration, found):

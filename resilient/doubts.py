@@ -11,9 +11,11 @@ NO_BACKUP = 'No backup downloaded yet, takeover should not happen now.'
 
 class Doubts(typing.NamedTuple):
   """reasons: sentences, each a reason to refuse.  unknown: sentences on what
-  could not be learned; they do not refuse, for a lost leader says nothing."""
+  could not be learned; they do not refuse, for a lost leader says nothing.
+  epoch: the largest that anybody tells of, or 0."""
   reasons: list
   unknown: list
+  epoch: int = 0
 
 
 def lag(held, newer):
@@ -88,4 +90,5 @@ def doubts(configuration, head):
     newest, where = max(newer, key=lambda item: item[0].order)
     reasons.append('this clone, with generation %s, is %s: generation %s %s' % (
       held.label, lag(held, newest), newest.label, where))
-  return Doubts(reasons, unknown)
+  return Doubts(reasons, unknown, max(
+    (found.epoch for found, _ in known), default=0))

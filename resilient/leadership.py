@@ -120,13 +120,20 @@ def look(configuration, master):
       # First known, then fenced: nothing is exported from here on.
       record['epoch'] = max(epoch, own + 1)
       write_json(configuration.state('replaced.json'), record)
-      _run(configuration.fencer, configuration.fencer_deadline)
-      write_json(configuration.state('replaced.json'),
-                 dict(record, fenced=True))
+      _fence(configuration, record)
   elif record and (reached or not replaced(configuration)):
     log.info('this leader leads again')
     _run(configuration.promoter, configuration.promoter_deadline)
     remove(configuration.state('replaced.json'))
+  elif record and not record['fenced']:
+    # Who said it cannot be asked any more, and the fencer failed then.
+    _fence(configuration, record)
+
+
+def _fence(configuration, record):
+  """Have the service refuse writes, and note that it does."""
+  _run(configuration.fencer, configuration.fencer_deadline)
+  write_json(configuration.state('replaced.json'), dict(record, fenced=True))
 
 
 def _run(program, deadline):

@@ -52,16 +52,15 @@ class Instance(typing.NamedTuple):
 
 def _ask(function, *arguments, **keywords):
   # Not with the module: each gate imports it, and must start fast.
-  import requests
   import slapos.slap
   try:
     return function(*arguments, **keywords)
   except slapos.slap.NotFoundError as error:
     raise NoInstance('the SlapOS master does not know it: %s' % error
                      ) from error
-  except (slapos.slap.ServerError, slapos.slap.ResourceNotReady,
-          slapos.slap.ConnectionError, requests.RequestException, OSError
-          ) as error:
+  except Exception as error:
+    # Whatever it is: the parser of slapos.slap lets through what it stumbles
+    # over, where not the master answers but a page of maintenance, or nothing.
     # One line of it: what it says may go over many.
     raise MasterError('the SlapOS master did not do what it was asked: %s: %s'
                       % (type(error).__name__, ' '.join(str(error).split()))

@@ -7,19 +7,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from . import authentication, former
+from . import authentication, former, http_client
 from .durable import write_json
 
 log = logging.getLogger('resilient.notify')
 
 
 def _post(url, body, content_type, timeout, **headers):
-  request = urllib.request.Request(
-    url, body, {'Content-Type': content_type, **headers}, method='POST')
-  # No proxy: the peers are addressed directly, whatever the environment says.
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-  with opener.open(request, timeout=timeout) as answer:
-    answer.read(1 << 16)
+  http_client.ask(urllib.request.Request(
+    url, body, {'Content-Type': content_type, **headers}, method='POST'),
+    timeout, 1 << 16)
 
 
 def post(configuration, url, generation, timeout, source=''):
@@ -101,9 +98,8 @@ def notify_all(configuration, generation):
 def answers(url, timeout=5):
   """Whether a PBS of ours answers at `url` by now: it finds out by itself what
   it was not told.  One of the former stack never does."""
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   try:
-    opener.open(urllib.parse.urljoin(url, '/'), timeout=timeout).close()
+    http_client.ask(urllib.parse.urljoin(url, '/'), timeout, 1)
   except (OSError, ValueError):
     return False
   return True

@@ -7,9 +7,8 @@ import json
 import logging
 import secrets
 import urllib.parse
-import urllib.request
 
-from . import authentication
+from . import authentication, http_client
 
 log = logging.getLogger('resilient.peer_status')
 
@@ -24,15 +23,13 @@ def ask(configuration, url, timeout=5):
   """
   if not url.startswith(('http://', 'https://')):
     return None
-  # No proxy: the peers are addressed directly, whatever the environment says.
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
   question, path = secrets.token_hex(16), configuration.secret_file
   try:
-    with opener.open(urllib.parse.urljoin(url, '/status/%s?question=%s' % (
+    headers, body = http_client.ask(
+      urllib.parse.urljoin(url, '/status/%s?question=%s' % (
         authentication.token(path, authentication.STATUS), question)),
-        timeout=timeout) as answer:
-      body = answer.read(_LARGEST_ANSWER)
-      signature = answer.headers.get(authentication.ANSWER_SIGNATURE, '')
+      timeout, _LARGEST_ANSWER)
+    signature = headers.get(authentication.ANSWER_SIGNATURE, '')
     if not authentication.same(signature, authentication.answer_signature(
         path, question, body)):
       raise ValueError('the signature of its answer is wrong')

@@ -52,25 +52,39 @@ def is_claimed(instance, leader_name):
     instance.title != leader_name)
 
 
+def claim_of(instance, leader_name):
+  """Return what tells the claim on `instance` from any other, for JSON, or
+  None."""
+  return [instance.parameters[SUCCESSOR], _epoch(instance.parameters)] if (
+    is_claimed(instance, leader_name)) else None
+
+
 def head(master, address, leader_name):
   """Follow the claims from `address` on; return a Head.
 
   Raises MasterError.
   """
-  epoch, claim, seen = 0, None, set()
+  claims = {}
   while True:
     instance = master.look(address)
-    if (not is_claimed(instance, leader_name) or address in seen
-        or len(seen) > _LONGEST_CHAIN):
-      return Head(address, instance, epoch, claim)
-    seen.add(address)
-    claim = instance.parameters
-    epoch = max(epoch, _number(claim.get('epoch')))
-    address = claim[SUCCESSOR]
+    if not is_claimed(instance, leader_name) or len(claims) > _LONGEST_CHAIN:
+      claim = claims and list(claims.values())[-1] or None
+      break
+    if address in claims:
+      # One of them is being brought back: the last claim is of that one.
+      claim = max(claims.values(), key=_epoch)
+      address = claim[SUCCESSOR]
+      instance = master.look(address)
+      break
+    claims[address] = instance.parameters
+    address = instance.parameters[SUCCESSOR]
+  return Head(address, instance, max(map(_epoch, claims.values()), default=0),
+              claim)
 
 
-def _number(text):
-  return int(text) if str(text).isdigit() else 0
+def _epoch(claim):
+  text = str(claim.get('epoch'))
+  return int(text) if text.isdecimal() and text.isascii() else 0
 
 
 def describe(claim):
@@ -81,19 +95,24 @@ def describe(claim):
     claim.get('epoch', '?'))
 
 
-def replace(master, address, facts, leader_name, broken):
+def replace(master, address, facts, leader_name, broken, known=None):
   """Have the instance at `address` renamed and frozen, on behalf of the
   instance at ``facts[SUCCESSOR]``.  May be repeated after any interruption.
 
   facts: parameters of the frozen instance.
   broken: its new title, which no other candidate uses.
+  known: its claim_of when this takeover was decided: it was being brought back,
+    and this supersedes that.
 
   Raises Lost if another instance replaces it, and MasterError.
   """
   own = facts[SUCCESSOR]
+
+  def taken(instance):
+    return claim_of(instance, leader_name) not in (None, known)
   for number in range(2, _LONGEST_ELECTION):
     instance = master.look(address)
-    if is_claimed(instance, leader_name):
+    if taken(instance):
       if instance.parameters[SUCCESSOR] != own:
         raise Lost(describe(instance.parameters))
       return
@@ -106,13 +125,13 @@ def replace(master, address, facts, leader_name, broken):
         log.info('%s has changed its title meanwhile', address)
       continue
     if instance.title.startswith(BROKEN):
-      _wait_for_others(master, address, leader_name)
+      _wait_for_others(master, address, taken)
       instance = master.look(address)
-      if is_claimed(instance, leader_name):
+      if taken(instance):
         continue
     master.mark(address, instance.published, own)
     if master.look(address).title != instance.title:
-      _wait_for_others(master, address, leader_name)
+      _wait_for_others(master, address, taken)
       continue
     master.rename(address, broken if not instance.title.startswith(broken)
                   else '%s-%d' % (broken, number))
@@ -120,10 +139,10 @@ def replace(master, address, facts, leader_name, broken):
                     ' time')
 
 
-def _wait_for_others(master, address, leader_name):
+def _wait_for_others(master, address, taken):
   """Another candidate is at it: leave it the time to win."""
   end = time.monotonic() + random.uniform(*_WAIT)
   while time.monotonic() < end:
-    if is_claimed(master.look(address), leader_name):
+    if taken(master.look(address)):
       return
     time.sleep(0.1)

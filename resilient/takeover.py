@@ -3,17 +3,15 @@
 Of a clone, or of a frozen leader that is brought back.  See "Takeover" in
 docs/design.rst.
 """
-import contextlib
 import logging
 import time
 
-from . import comeback, doubts, leadership, succession
+from . import comeback, doubts, succession
 from .clone import imported
-from .durable import lock, LockTimeout, read_json, remove, write_json
-from .generation import from_json
+from .durable import lock, LockTimeout, read_json
 from .master import Master, MasterError
-from .process import Failed, run
-from .takeover_journal import Journal, STEPS, unfinished
+from .takeover_journal import Journal, leader_name, unfinished
+from .takeover_steps import complete, give_up, is_superseded
 
 log = logging.getLogger('resilient.takeover')
 
@@ -37,11 +35,6 @@ class TakeoverRefused(Exception):
     self.forcible = forcible
 
 
-def leader_name(configuration):
-  """Return the name of the instance that leads."""
-  return configuration.name + '0'
-
-
 def takeover(configuration, force=False, bring_back=False, master=None):
   """Make this instance the leader; return a sentence on what happened, and
   what failed without undoing it, or ''.
@@ -57,12 +50,16 @@ def takeover(configuration, force=False, bring_back=False, master=None):
       master = master or Master(configuration)
       own = master.look(configuration.address)
       journal = Journal(configuration)
+      if journal.left and is_superseded(configuration, own, journal):
+        give_up(configuration, journal)
       if not journal.left:
         if own.title == leader:
           return '%s leads already, nothing was done.' % leader, ''
         journal.record = {}
         _begin(configuration, master, own, journal, force, bring_back)
-      problem = _steps(configuration, master, journal)
+      problem = complete(configuration, master, journal)
+  except succession.Lost as error:
+    raise TakeoverRefused('%s; this one stays what it was' % error) from error
   except LockTimeout as error:
     raise TakeoverRefused('a takeover is running here: %s' % error) from error
   return '%s is now %s, with generation %s of the data and epoch %d. %s' % (
@@ -78,6 +75,8 @@ def _begin(configuration, master, own, journal, force, bring_back):
   common = {
     'done': [], 'title': own.title, 'at': now,
     'leadership': read_json(configuration.state('leadership.json')),
+    # What it was told before; another claim is of who takes over meanwhile.
+    'claim': succession.claim_of(own, leader_name(configuration)),
     # No other candidate uses this one.
     'broken': succession.BROKEN + '%s-%s' % (
       time.strftime('%Y%m%d-%H%M%S', time.gmtime(now)),
@@ -89,7 +88,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
     last = comeback.sealed(configuration)
     journal.write(
       **common, label=found.label, epoch=found.epoch + 1, old=found.leader,
-      generation=last and last.to_json())
+      known=found.claim, generation=last and last.to_json())
     return
   if own.type == succession.FROZEN:
     raise TakeoverRefused('this clone was replaced: %s' % (
@@ -104,10 +103,12 @@ def _begin(configuration, master, own, journal, force, bring_back):
       head = None
       if '/' in held.leader:
         head = succession.head(master, held.leader, leader_name(configuration))
-      _check(configuration, head, force)
+      epoch = _check(configuration, head, force)
       journal.write(
         **common, label=held.label, old=head and head.address,
-        epoch=max(held.epoch, head.epoch if head else 0) + 1,
+        known=head and succession.claim_of(
+          head.instance, leader_name(configuration)),
+        epoch=max(held.epoch, head.epoch if head else 0, epoch) + 1,
         generation=held.to_json())
   except LockTimeout as error:
     raise TakeoverRefused(
@@ -116,9 +117,11 @@ def _begin(configuration, master, own, journal, force, bring_back):
 
 
 def _check(configuration, head, force):
+  """Return the largest epoch that anybody tells of.  Raises TakeoverRefused.
+  """
   if head and head.address == configuration.address:
     # The claim is ours, of a journal that was lost.
-    return
+    return 0
   found = doubts.doubts(configuration, head)
   if head and head.claim and head.instance.title != leader_name(configuration):
     found.reasons.append(
@@ -129,97 +132,7 @@ def _check(configuration, head, force):
   if found.reasons and not force:
     raise TakeoverRefused('; '.join(found.reasons + found.unknown) + '.',
                           forcible=True)
-
-
-def _steps(configuration, master, journal):
-  """Do what is left to do, step by step; return what failed, or ''."""
-  problem = ''
-  for name in STEPS:
-    if name not in journal.record['done']:
-      failed = _STEPS[name](configuration, master, journal)
-      problem = failed or problem
-      if not failed:
-        journal.write(done=journal.record['done'] + [name])
-        log.info('takeover: %s', name)
-  return problem
-
-
-def _fence(configuration, _, journal):
-  # What this leader seals is newer than all that the old one can seal.
-  write_json(configuration.state('leadership.json'), {
-    'epoch': journal.record['epoch'], 'since': journal.record['at']})
-  if configuration.role == 'import':
-    write_json(configuration.takeover_triggered,
-               {'since': journal.record['at']})
-
-
-def _replace(configuration, master, journal):
-  leader = leader_name(configuration)
-  facts = journal.facts(configuration)
-  if journal.record['old'] is None:
-    # Its address is not known: it is told to who stops it.
-    journal.write(old=master.request(
-      leader, succession.FROZEN, {'namebase': configuration.name}, 'stopped'))
-  old = journal.record['old']
-  try:
-    if old != configuration.address:
-      succession.replace(master, old, facts, leader, journal.record['broken'])
-  except succession.Lost as error:
-    _give_up(configuration, journal)
-    raise TakeoverRefused('%s; this one stays what it was' % error) from error
-
-
-def _rename(configuration, master, journal):
-  own = master.look(configuration.address)
-  leader = leader_name(configuration)
-  if own.title == leader:
-    return
-  if configuration.role == 'import' and own.type == succession.FROZEN:
-    _give_up(configuration, journal)
-    raise TakeoverRefused('meanwhile this clone was replaced: %s' % (
-      succession.describe(own.parameters)))
-  master.rename(configuration.address, leader)
-
-
-def _give_up(configuration, journal):
-  """Another one takes over: be again what this instance was."""
-  before = journal.record['leadership']
-  if before is None:
-    remove(configuration.state('leadership.json'))
-  else:
-    write_json(configuration.state('leadership.json'), before)
-  if configuration.role == 'import':
-    remove(configuration.takeover_triggered)
-  journal.forget()
-
-
-def _promote(configuration, _master, _journal):
-  """Have the service take writes now; return what failed, or ''."""
-  if configuration.promoter:
-    try:
-      run([configuration.promoter], configuration.promoter_deadline)
-    except Failed as error:
-      log.error('takeover: the promoter failed: %s', error)
-      return ('The service does not take writes yet, for its promoter failed:'
-              ' %s. Run bin/takeover again, or wait for the next runs of the'
-              ' node.' % error)
-  return ''
-
-
-def _bang(configuration, master, journal):
-  record = journal.record
-  master.bang('%s takes over as %s' % (
-    record['title'], leader_name(configuration)))
-  # Let the old leader look now, if it can be reached; it looks anyway.
-  generation, told = from_json(record['generation']), False
-  with contextlib.suppress(MasterError, KeyError):
-    url = master.look(record['old']).values['notification-url']
-    told = bool(generation) and leadership.tell(configuration, url, generation)
-  journal.write(told=told)
-
-
-_STEPS = {'fenced': _fence, 'replaced': _replace, 'renamed': _rename,
-          'promoted': _promote, 'banged': _bang}
+  return found.epoch
 
 
 def main(configuration, force=False, bring_back=False):

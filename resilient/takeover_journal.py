@@ -7,6 +7,11 @@ from .durable import read_json, remove, write_json
 STEPS = ('fenced', 'replaced', 'renamed', 'promoted', 'banged')
 
 
+def leader_name(configuration):
+  """Return the name of the instance that leads."""
+  return configuration.name + '0'
+
+
 class Journal:
   """The journal of the partition of `configuration`; `record` is all of it,
   and empty if there is none."""

@@ -16,8 +16,8 @@ from .doubts import NO_BACKUP
 from .durable import is_locked
 from .limits import Guesses, Seldom
 from .master import MasterError
-from .takeover import leader_name, takeover, TakeoverRefused
-from .takeover_journal import unfinished
+from .takeover import takeover, TakeoverRefused
+from .takeover_journal import leader_name, unfinished
 
 log = logging.getLogger('resilient.takeover_page')
 

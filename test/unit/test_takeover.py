@@ -8,6 +8,7 @@ from resilient.takeover_journal import unfinished
 
 from .proxy import FamilyCase
 from .support import generation, sealed
+from .web_support import serve_bytes, serve_status
 
 
 class TakeoverCase(FamilyCase):
@@ -116,6 +117,35 @@ class TestTakeover(TakeoverCase):
     sealed_now, _, _ = exporter.sealed_dump(self.clone.configuration)
     self.assertEqual((sealed_now.epoch, sealed_now.sequence), (4, 8))
     self.assertEqual(sealed_now.leader, 'COMP-1/slappart2')
+
+  def test_it_is_of_a_later_epoch_than_any_that_its_pbs_knows(self):
+    self.load()
+    self.clone.configure(**{'on-notification': serve_status(
+      self, {'archives': {'data': {'generation': generation(
+        1, epoch=6).to_json()}}}, self.clone.options['secret-file'])})
+    self.assertRefused('and a change of leader, behind', forcible=True)
+    self.assertIn('epoch 7', self.take_over(force=True))
+    self.assertTakenOver(epoch=7)
+
+  def test_who_does_not_speak_http_is_one_who_does_not_answer(self):
+    self.load()
+    url = serve_bytes(self, b'SSH-2.0-OpenSSH_9.2\r\n')
+    self.clone.configure(**{'on-notification': url + 'get/x/push-data'})
+    Master(self.leader.configuration)._slap.registerComputerPartition(
+      'COMP-1', 'slappart1').setConnectionDict(
+        {'notification-url': url + 'notify', 'notification-id': url + 'get/x'})
+    self.assertIn('did not confirm that it stopped', self.take_over())
+    self.assertTakenOver()
+
+  def test_a_master_that_answers_nonsense_is_one_that_cannot_be_reached(self):
+    self.load()
+    for body in (b'<html><body>maintenance</body></html>', b'', b'\x00'):
+      with self.subTest(body):
+        self.clone.configure(**{'server-url': serve_bytes(
+          self, b'HTTP/1.0 200 OK\r\n\r\n' + body)})
+        with self.assertRaisesRegex(MasterError, 'did not do what it was'):
+          self.take_over(force=True)
+        self.assertUntouched(self.clone)
 
   def test_the_next_takeover_is_of_a_later_epoch_also_before_any_export(self):
     self.load()

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import threading
+import time
 
 import slapos.slap
 
@@ -124,18 +125,36 @@ class TestInterrupted(TakeoverCase):
       self.assertUntouched(loser)
       self.assertEqual(self.look(loser).type, 'data-import')
 
+  def half_way(self, place, step, **keywords):
+    """The takeover of `place` is lost before `step`, a method of Master; a
+    rename is that of itself."""
+    master = Master(place.configuration)
+    real = getattr(master, step)
+
+    def fail(*arguments):
+      if step != 'rename' or arguments[1] == 'data0':
+        raise MasterError('gone')
+      return real(*arguments)
+    setattr(master, step, fail)
+    with self.assertRaises(MasterError):
+      self.take_over(place, master=master, **keywords)
+
+  def freeze(self, place):
+    """The node has given `place` its new role."""
+    place.configure(role='frozen', **{'ip': '', 'notifier-port': ''})
+
+  def assertFrozen(self, place):
+    """`place` says that it is frozen, also where it began a takeover before,
+    and what it would take to bring it back; nothing changes."""
+    before = self.proxy.save()
+    with self.assertRaisesRegex(
+        takeover.TakeoverRefused, 'This instance is frozen'):
+      self.take_over(place)
+    self.assertEqual(self.proxy.save(), before)
+
   def test_a_winner_that_was_lost_half_way_can_be_replaced(self):
     self.load()
-    master = Master(self.clone.configuration)
-    rename = master.rename
-
-    def half(address, title):
-      if title == 'data0':
-        raise MasterError('gone')
-      rename(address, title)
-    master.rename = half
-    with self.assertRaises(MasterError):
-      self.take_over(master=master)
+    self.half_way(self.clone, 'rename')
     self.assertRefused(
       'did not complete it: run bin/takeover there', self.other, forcible=True)
     self.take_over(self.other, force=True)
@@ -146,3 +165,50 @@ class TestInterrupted(TakeoverCase):
       self.take_over()
     self.assertEqual(self.proxy.save(), before)
     self.assertUntouched(self.clone)
+
+  def lost_and_frozen(self, step):
+    """The clone is lost before `step`; the other one takes over, and it comes
+    back frozen."""
+    self.load()
+    self.half_way(self.clone, step)
+    if step == 'bang':
+      self.proxy.root_pass()
+    self.take_over(self.other, force=True)
+    self.freeze(self.clone)
+    self.assertFrozen(self.clone)
+    self.assertLeads(self.other, self.clone)
+    # What it then is told to do, it does; its title tells the second.
+    time.sleep(1)
+    self.take_over(self.clone, bring_back=True)
+    self.assertLeads(self.clone, self.other)
+
+  def test_lost_before_it_led_and_frozen_it_does_not_go_on(self):
+    self.lost_and_frozen('rename')
+
+  def test_lost_when_it_led_and_frozen_it_does_not_go_on(self):
+    self.lost_and_frozen('bang')
+
+  def lost_while_brought_back(self, **known):
+    """The old leader is lost while it is brought back; the other clone takes
+    over, with a generation that is `known`."""
+    self.load()
+    self.take_over()
+    self.proxy.root_pass()
+    self.freeze(self.leader)
+    self.half_way(self.leader, 'rename', bring_back=True)
+    self.load(self.other, **known)
+    self.assertRefused(
+      r'\(COMP-1/slappart1\) took over on .* and did not complete it',
+      self.other, forcible=True)
+    self.assertIn('epoch 6', self.take_over(self.other, force=True))
+    self.assertLeads(self.other, self.leader)
+    # It comes back, and learns that it lost.
+    self.assertFrozen(self.leader)
+    self.assertLeads(self.other, self.leader)
+
+  def test_lost_while_it_is_brought_back_a_clone_of_it_can_lead(self):
+    self.lost_while_brought_back()
+
+  def test_lost_while_it_is_brought_back_one_of_its_successor_can_lead(self):
+    self.lost_while_brought_back(
+      leader='COMP-1/slappart2', epoch=4, sequence=8)

@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import socket
+import socketserver
 import ssl
 import threading
 import urllib.parse
@@ -88,6 +89,28 @@ class Served:
       return found
 
 
+def serve(test, handler):
+  """Return the URL of a server of class `handler`, while `test` runs."""
+  server = http.server.HTTPServer(('127.0.0.1', 0), handler)
+  threading.Thread(target=server.serve_forever, daemon=True).start()
+  test.addCleanup(server.server_close)
+  test.addCleanup(server.shutdown)
+  return 'http://127.0.0.1:%d/' % server.server_port
+
+
+def serve_bytes(test, data):
+  """Return the URL of what answers each connection by `data`, HTTP or not."""
+  class Handler(socketserver.StreamRequestHandler):
+    """Answers."""
+
+    def handle(self):
+      """Say it."""
+      self.request.recv(1 << 16)
+      self.wfile.write(data)
+
+  return serve(test, Handler)
+
+
 def serve_status(test, status, secret):
   """Return the URL of a partition that says `status`, in the name of the tree
   whose secret is in file `secret`."""
@@ -110,8 +133,4 @@ def serve_status(test, status, secret):
     def log_message(self, *_):
       """Say nothing."""
 
-  server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
-  threading.Thread(target=server.serve_forever, daemon=True).start()
-  test.addCleanup(server.server_close)
-  test.addCleanup(server.shutdown)
-  return 'http://127.0.0.1:%d/' % server.server_port
+  return serve(test, Handler)

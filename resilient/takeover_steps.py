@@ -1,0 +1,114 @@
+"""The steps of a takeover that was decided; each can be repeated."""
+import contextlib
+import logging
+
+from . import leadership, succession
+from .durable import remove, write_json
+from .generation import from_json
+from .master import MasterError
+from .process import Failed, run
+from .takeover_journal import leader_name, STEPS
+
+log = logging.getLogger('resilient.takeover')
+
+
+def is_superseded(configuration, own, journal):
+  """Whether another one took over from this one, since the journal began."""
+  return (
+    configuration.role == 'import' and own.type == succession.FROZEN
+    or succession.claim_of(own, leader_name(configuration)) not in (
+      None, journal.record.get('claim')))
+
+
+def give_up(configuration, journal):
+  """Another one takes over: be again what this instance was."""
+  before = journal.record['leadership']
+  if before is None:
+    remove(configuration.state('leadership.json'))
+  else:
+    write_json(configuration.state('leadership.json'), before)
+  if configuration.role == 'import':
+    remove(configuration.takeover_triggered)
+  journal.forget()
+
+
+def complete(configuration, master, journal):
+  """Do what is left to do, step by step; return what failed, or ''.
+
+  Raises succession.Lost, after which there is no journal; MasterError.
+  """
+  problem = ''
+  for name in STEPS:
+    if name not in journal.record['done']:
+      failed = _STEPS[name](configuration, master, journal)
+      problem = failed or problem
+      if not failed:
+        journal.write(done=journal.record['done'] + [name])
+        log.info('takeover: %s', name)
+  return problem
+
+
+def _fence(configuration, _, journal):
+  # What this leader seals is newer than all that the old one can seal.
+  write_json(configuration.state('leadership.json'), {
+    'epoch': journal.record['epoch'], 'since': journal.record['at']})
+  if configuration.role == 'import':
+    write_json(configuration.takeover_triggered,
+               {'since': journal.record['at']})
+
+
+def _replace(configuration, master, journal):
+  leader = leader_name(configuration)
+  facts = journal.facts(configuration)
+  if journal.record['old'] is None:
+    # Its address is not known: it is told to who stops it.
+    journal.write(old=master.request(
+      leader, succession.FROZEN, {'namebase': configuration.name}, 'stopped'))
+  old = journal.record['old']
+  try:
+    if old != configuration.address:
+      succession.replace(master, old, facts, leader, journal.record['broken'],
+                         journal.record.get('known'))
+  except succession.Lost:
+    give_up(configuration, journal)
+    raise
+
+
+def _rename(configuration, master, journal):
+  own = master.look(configuration.address)
+  leader = leader_name(configuration)
+  if own.title == leader:
+    return
+  if is_superseded(configuration, own, journal):
+    give_up(configuration, journal)
+    raise succession.Lost(succession.describe(own.parameters))
+  master.rename(configuration.address, leader)
+
+
+def _promote(configuration, _master, _journal):
+  """Have the service take writes now; return what failed, or ''."""
+  if configuration.promoter:
+    try:
+      run([configuration.promoter], configuration.promoter_deadline)
+    except Failed as error:
+      log.error('takeover: the promoter failed: %s', error)
+      return ('The service does not take writes yet, for its promoter failed:'
+              ' %s. Run bin/takeover again, or wait for the next runs of the'
+              ' node.' % error)
+  return ''
+
+
+def _bang(configuration, master, journal):
+  record = journal.record
+  master.bang('%s takes over as %s' % (
+    record['title'], leader_name(configuration)))
+  # Let the old leader look now, if it can be reached; it looks anyway.
+  generation, told = from_json(record['generation']), False
+  with contextlib.suppress(MasterError, KeyError):
+    url = master.look(record['old']).values['notification-url']
+    told = bool(generation) and leadership.tell(configuration, url, generation)
+  journal.write(told=told)
+
+
+_STEPS = {'fenced': _fence, 'replaced': _replace, 'renamed': _rename,
+          'promoted': _promote, 'banged': _bang}
