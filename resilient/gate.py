@@ -55,21 +55,27 @@ def _become(command, inherited, *writable, **reading):
   os.execv(command[0], command)
 
 
+def _partition(configuration):
+  return os.path.dirname(os.path.dirname(configuration.state_directory))
+
+
 def _become_rsync(configuration, arguments, inherited, writable=(),
                   readable=()):
   """Become ``rsync --server`` with `arguments`, which reads nothing else of
   this partition: its client can name files as lists of names to leave out."""
   _become([configuration.rsync, '--server', *arguments], inherited, *writable,
-          hidden=os.path.dirname(os.path.dirname(
-            configuration.state_directory)), readable=readable)
+          hidden=_partition(configuration), readable=readable)
 
 
 def _serve_dump(configuration, held):
-  """Become an rdiff-backup that can read the dump, and nothing else."""
+  """Become an rdiff-backup that can read the dump, and nothing else of this
+  partition: a link in the dump leads its client anywhere."""
   _become([
     *launch_rdiff_backup.command(configuration.rdiff_backup),
     '--api-version', '201', 'server', '--restrict-mode', 'read-only',
-    '--restrict-path', configuration.dump_directory], held)
+    '--restrict-path', configuration.dump_directory], held,
+    hidden=_partition(configuration),
+    readable=[configuration.dump_directory])
 
 
 def leader_gate(configuration, request):

@@ -10,7 +10,9 @@ its peer sends: see plain_pickle.py.  And in version 2.2.6
   is taken for one among the increments: what is below it is left out of
   restores, and pruning removes it;
 * a new file named like a temporary one of rdiff-backup's, as
-  ``rdiff-backup.tmp.1``, is deleted as such where the numbers meet.
+  ``rdiff-backup.tmp.1``, is deleted as such where the numbers meet;
+* a server that is restricted to a path can be led out of it by a symbolic link
+  on the way.
 
 Its arguments are the path of rdiff-backup's program and the arguments for it.
 It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
@@ -18,11 +20,10 @@ It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
 import copy
 import importlib.abc
 import importlib.util
+import os
 import pickle
 import runpy
 import sys
-
-_MODULE = 'rdiffbackup.locations._repo_shadow'
 
 
 def _mend_cache(cache):
@@ -104,6 +105,23 @@ def _mend_temporary(path):
   path.get_temp_rpath = get_temp_rpath
 
 
+def mend_security(module):
+  """Let a restriction to a path hold for what a path leads to."""
+  vet = module._vet_rpath
+
+  def vet_rpath(rp, *request):
+    vet(rp, *request)
+    restricted = module._restrict_path
+    if restricted and rp.conn is module.Globals.local_connection:
+      path, root = rp.normalize().path, os.path.realpath(restricted)
+      folder = os.path.realpath(os.path.dirname(path))
+      if path != restricted and os.path.commonpath((folder, root)) != root:
+        module._raise_violation(
+          'a link leads out of the restricted path', *request)
+
+  module._vet_rpath = vet_rpath
+
+
 def mend(module):
   """Mend `module`, unless it is of a version that does all this in another way.
   """
@@ -116,20 +134,24 @@ def mend(module):
 
 
 class _Mender(importlib.abc.MetaPathFinder):
-  """Mends the module when rdiff-backup imports it: only its program knows from
+  """Mends modules when rdiff-backup imports them: only its program knows from
   where."""
 
+  def __init__(self):
+    self._left = {'rdiffbackup.locations._repo_shadow': mend,
+                  'rdiff_backup.Security': mend_security}
+
   def find_spec(self, name, path, target=None):
-    """Find the module as others would, and have it mended once loaded."""
-    if name != _MODULE:
+    """Find a module as others would, and have it mended once loaded."""
+    mend_it = self._left.pop(name, None)
+    if not mend_it:
       return None
-    sys.meta_path.remove(self)
     spec = importlib.util.find_spec(name)
     load = spec.loader.exec_module
 
     def load_and_mend(module):
       load(module)
-      mend(module)
+      mend_it(module)
 
     spec.loader.exec_module = load_and_mend
     return spec

@@ -1,18 +1,29 @@
 """Break out of the gates by what rsync and rdiff-backup can do."""
+import contextlib
 import os
+import pathlib
 import pickle
+import shlex
 import shutil
 import subprocess
 
 from rdiff_backup.connection import ConnectionRequest
 
-from resilient import gate, plain_pickle, push
-from resilient.archive import Archive
+from resilient import (
+  exporter,
+  gate,
+  importer,
+  launch_rdiff_backup,
+  manifest,
+  plain_pickle,
+  push,
+)
+from resilient.archive import Archive, Damaged
 from resilient.process import Failed
 from resilient.ssh import Remote
 
 from .breakout import BreakOutCase
-from .partition import write_tree
+from .partition import RDIFF_BACKUP, write_tree
 
 
 class _Program:
@@ -155,6 +166,45 @@ class TestRdiffBackup(BreakOutCase):
       self.assertFalse(os.path.exists(self.proof), number)
       self.assertNotIn('Traceback', str(caught.exception))
       shutil.rmtree(self.pbs.at('srv/backup/pbs'), ignore_errors=True)
+
+  def steal(self, sshd, name):
+    """Pull ``etc`` of the partition of `sshd` through the link `name` in its
+    dump; return what came of its host key."""
+    peer = self.pbs.configuration.peers()[0][sshd is self.clone_sshd]
+    archive = Archive(self.pbs.configuration, 'stolen-' + name)
+    with contextlib.suppress(Failed, Damaged, manifest.InvalidManifest):
+      archive.pull(Remote(self.pbs.configuration, peer._replace(
+        path=os.path.join(sshd.partition.dump, name, 'etc'))))
+    path = os.path.join(archive.path, 'host_key')
+    return pathlib.Path(path).read_bytes() if os.path.exists(path) else b''
+
+  def test_a_link_in_the_dump_leads_nowhere(self):
+    self.leader.serve({'marker': 'one'})
+    places = {'leader': self.leader_sshd, 'clone': self.clone_sshd}
+    for name, sshd in places.items():
+      os.symlink(sshd.partition.path, self.leader.at('srv/live/' + name))
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    for kind in ('pull', 'push'):
+      self.assertTrue(self.run_task(kind), self.message(kind + '-data'))
+    self.assertTrue(importer.task(self.clone.configuration))
+    for name, sshd in places.items():
+      with self.subTest(name):
+        self.assertTrue(os.path.islink(os.path.join(sshd.partition.dump, name)))
+        self.assertEqual(self.steal(sshd, name), b'')
+    self.assertTrue(self.run_task('pull'), self.message())
+
+  def test_nor_where_the_kernel_has_no_landlock(self):
+    self.leader.serve({'marker': 'one'})
+    os.symlink(self.leader.path, self.leader.at('srv/live/leader'))
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    self.pbs.configure(ssh=self.script('ssh', 'exec %s\n' % shlex.join([
+      *launch_rdiff_backup.command(RDIFF_BACKUP), '--api-version', '201',
+      'server', '--restrict-mode', 'read-only', '--restrict-path',
+      self.leader.dump])))
+    self.assertEqual(self.steal(self.leader_sshd, 'leader'), b'')
+    # What it is for, it does.
+    Archive(self.pbs.configuration, 'data').pull(Remote(
+      self.pbs.configuration, self.pbs.configuration.peers()[0][0]))
 
   def test_what_transfers_need_is_loaded(self):
     for value in ((b'a', 1, 'x', None), [{}], OSError(2, 'x'), True):
