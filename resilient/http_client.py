@@ -1,20 +1,49 @@
-"""HTTP requests to the other members of a tree."""
-import http.client
-import urllib.request
+"""HTTP requests to the other members of a tree, each within a time limit."""
+import asyncio
+
+from tornado import httpclient, iostream, simple_httpclient
+
+_LARGEST_ANSWER = 4 << 20
+# tornado's code for: there was no answer.
+_NO_ANSWER = 599
 
 
-def ask(request, timeout, limit):
-  """Return (headers, at most `limit` bytes) of the answer to `request`, an URL
-  or a urllib.request.Request.
+class Refused(OSError):
+  """The answer has the HTTP status `code`, which is no success."""
 
-  timeout: seconds for each step of the exchange.
+  def __init__(self, code, reason):
+    super().__init__('HTTP status %d: %s' % (code, reason))
+    self.code = code
 
-  Raises OSError, also if what answers there is no HTTP server; ValueError.
+
+def ask(url, timeout, method='GET', body=None, headers=()):
+  """Return (headers, body) of the answer of `url`.
+
+  timeout: seconds for all of it: who sends a byte from time to time must not
+    hold up a takeover.
+
+  Raises OSError, also if what answers there is no HTTP server; Refused;
+  ValueError.
   """
-  # No proxy: the peers are addressed directly, whatever the environment says.
-  opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+  request = httpclient.HTTPRequest(
+    url, method, dict(headers), body, connect_timeout=timeout,
+    request_timeout=timeout, follow_redirects=False, decompress_response=False)
+
+  async def fetch():
+    # No proxy: the peers are addressed directly, whatever the environment says.
+    client = simple_httpclient.SimpleAsyncHTTPClient(
+      force_instance=True, max_body_size=_LARGEST_ANSWER)
+    try:
+      return await client.fetch(request)
+    finally:
+      client.close()
+
   try:
-    with opener.open(request, timeout=timeout) as answer:
-      return answer.headers, answer.read(limit)
-  except http.client.HTTPException as error:
-    raise OSError('what answers there is no HTTP server: %r' % error) from error
+    answer = asyncio.run(fetch())
+  except httpclient.HTTPError as error:
+    if error.code != _NO_ANSWER:
+      raise Refused(error.code, error.message) from error
+    raise OSError('no answer: %s' % error.message) from error
+  except iostream.UnsatisfiableReadError as error:
+    raise OSError('no answer: no HTTP server sends such') from error
+  return answer.headers, answer.body

@@ -6,7 +6,6 @@ See "Takeover" in docs/design.rst.
 """
 import logging
 import time
-import urllib.error
 
 from . import succession
 from .durable import read_json, remove, write_json
@@ -44,10 +43,10 @@ def replaced(configuration):
 def tell(configuration, url, generation):
   """Have the leader that takes hints at `url` look whether it was replaced.
   Return whether it says, within seconds, that it has stopped."""
-  from . import notify, peer_status
+  from . import http_client, notify, peer_status
   try:
     notify.post(configuration, url, generation, timeout=3)
-  except urllib.error.HTTPError as error:
+  except http_client.Refused as error:
     # It hears a generation once: this takeover may have been run before.
     log.info('the old leader at %s does not take the hint: %s', url, error)
   except (OSError, ValueError) as error:

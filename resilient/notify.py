@@ -3,9 +3,7 @@ import json
 import logging
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 from . import authentication, former, http_client
 from .durable import write_json
@@ -14,15 +12,14 @@ log = logging.getLogger('resilient.notify')
 
 
 def _post(url, body, content_type, timeout, **headers):
-  http_client.ask(urllib.request.Request(
-    url, body, {'Content-Type': content_type, **headers}, method='POST'),
-    timeout, 1 << 16)
+  http_client.ask(url, timeout, 'POST', body, {
+    'Content-Type': content_type, **headers})
 
 
 def post(configuration, url, generation, timeout, source=''):
   """POST the hint that `generation` exists to `url`, signed.
 
-  timeout: seconds for each step of the exchange.
+  timeout: seconds.
   source: URL of the feed of exports, by which a PBS of the former stack knows
     us.
 
@@ -34,16 +31,14 @@ def post(configuration, url, generation, timeout, source=''):
           Authorization=authentication.sign(
             configuration.secret_file, configuration.instance, 'POST',
             urllib.parse.urlsplit(url).path, body))
-  except urllib.error.HTTPError as error:
-    error.close()
+  except http_client.Refused as error:
     if error.code != former.NO_SUCH_PAGE or not source:
       raise
     log.info('%s does not take our hints; telling it as the former stack does',
              url)
     try:
       _post(*former.hint(url, source, generation), timeout)
-    except urllib.error.HTTPError as refusal:
-      refusal.close()
+    except http_client.Refused as refusal:
       raise OSError('it is of the former stack, and refuses to be told (%s):'
                     ' upgrade it' % refusal) from refusal
 
@@ -99,7 +94,7 @@ def answers(url, timeout=5):
   """Whether a PBS of ours answers at `url` by now: it finds out by itself what
   it was not told.  One of the former stack never does."""
   try:
-    http_client.ask(urllib.parse.urljoin(url, '/'), timeout, 1)
+    http_client.ask(urllib.parse.urljoin(url, '/'), timeout)
   except (OSError, ValueError):
     return False
   return True

@@ -12,14 +12,12 @@ from . import authentication, http_client
 
 log = logging.getLogger('resilient.peer_status')
 
-_LARGEST_ANSWER = 4 << 20
-
 
 def ask(configuration, url, timeout=5):
   """Return the status of the member of our tree that serves `url`, any of its
   URLs, or None if it gives none that it signed.
 
-  timeout: seconds for each step of the exchange.
+  timeout: seconds.
   """
   if not url.startswith(('http://', 'https://')):
     return None
@@ -28,7 +26,7 @@ def ask(configuration, url, timeout=5):
     headers, body = http_client.ask(
       urllib.parse.urljoin(url, '/status/%s?question=%s' % (
         authentication.token(path, authentication.STATUS), question)),
-      timeout, _LARGEST_ANSWER)
+      timeout)
     signature = headers.get(authentication.ANSWER_SIGNATURE, '')
     if not authentication.same(signature, authentication.answer_signature(
         path, question, body)):

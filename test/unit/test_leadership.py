@@ -12,11 +12,10 @@ from resilient import (
   takeover,
 )
 from resilient.durable import read_json, write_json
-from resilient.master import Master
 from resilient.status import problems
 
 from .partition import ROOT
-from .proxy import COMPUTER, FamilyCase
+from .proxy import FamilyCase
 from .support import generation, wait_until
 from .tree import free_port
 from .web_support import serve_bytes, serve_status
@@ -86,11 +85,8 @@ class TestLeadership(FamilyCase):
     form that `serialised` makes of them, and says that it has stopped."""
     port = free_port()
     self.leader.configure(**{'notifier-port': port, 'check-interval': 3600})
-    partition = Master(self.configuration)._slap.registerComputerPartition(
-      COMPUTER, 'slappart1')
     url = 'http://[::1]:%d/' % port
-    partition.setConnectionDict(serialised({
-      'notification-url': url + 'notify'}))
+    self.publish(serialised({'notification-url': url + 'notify'}))
     for service in ('equeue', 'notifier'):
       self.start([*self.leader.command(service), '--log',
                   self.leader.at('var/log/%s.log' % service)], cwd=ROOT)

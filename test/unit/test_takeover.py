@@ -7,7 +7,7 @@ from resilient.master import Master, MasterError
 from resilient.takeover_journal import unfinished
 
 from .proxy import FamilyCase
-from .support import generation, sealed
+from .support import generation, sealed, wait_until
 from .web_support import serve_bytes, serve_status
 
 
@@ -131,10 +131,21 @@ class TestTakeover(TakeoverCase):
     self.load()
     url = serve_bytes(self, b'SSH-2.0-OpenSSH_9.2\r\n')
     self.clone.configure(**{'on-notification': url + 'get/x/push-data'})
-    Master(self.leader.configuration)._slap.registerComputerPartition(
-      'COMP-1', 'slappart1').setConnectionDict(
-        {'notification-url': url + 'notify', 'notification-id': url + 'get/x'})
+    self.publish({
+      'notification-url': url + 'notify', 'notification-id': url + 'get/x'})
     self.assertIn('did not confirm that it stopped', self.take_over())
+    self.assertTakenOver()
+
+  def test_who_never_comes_to_an_end_stops_no_takeover(self):
+    self.load()
+    self.clone.configure(**{'on-notification': serve_bytes(
+      self, b'HTTP/1.1 200 OK\r\n\r\n', b'x') + 'get/x/push-data'})
+    url = serve_bytes(self, b'HTTP/1.1 200 OK\r\n', b'X: y\r\n')
+    self.publish({
+      'notification-url': url + 'notify', 'notification-id': url + 'get/x'})
+    done = []
+    with self.thread(lambda: done.append(self.take_over())):
+      wait_until(lambda: done, 'the takeover is done', 60)
     self.assertTakenOver()
 
   def test_a_master_that_answers_nonsense_is_one_that_cannot_be_reached(self):

@@ -1,5 +1,6 @@
 """A service's application behind its real server, in a thread."""
 import asyncio
+import contextlib
 import http.client
 import http.server
 import json
@@ -91,24 +92,31 @@ class Served:
 
 def serve(test, handler):
   """Return the URL of a server of class `handler`, while `test` runs."""
-  server = http.server.HTTPServer(('127.0.0.1', 0), handler)
+  server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
   threading.Thread(target=server.serve_forever, daemon=True).start()
   test.addCleanup(server.server_close)
   test.addCleanup(server.shutdown)
   return 'http://127.0.0.1:%d/' % server.server_port
 
 
-def serve_bytes(test, data):
-  """Return the URL of what answers each connection by `data`, HTTP or not."""
+def serve_bytes(test, data, drop=b''):
+  """Return the URL of what answers each connection by `data`, HTTP or not, and
+  then by `drop`, again and again, as long as somebody listens."""
   class Handler(socketserver.StreamRequestHandler):
     """Answers."""
 
     def handle(self):
       """Say it."""
       self.request.recv(1 << 16)
-      self.wfile.write(data)
+      with contextlib.suppress(OSError):
+        self.wfile.write(data)
+        while drop and not ended.wait(0.1):
+          self.wfile.write(drop)
 
-  return serve(test, Handler)
+  ended = threading.Event()
+  url = serve(test, Handler)
+  test.addCleanup(ended.set)
+  return url
 
 
 def serve_status(test, status, secret):
