@@ -27,33 +27,39 @@ TASK = 'import'
 _STAGING_WAIT = 30
 
 
-def _record(configuration, name):
+def record(configuration, name):
   """Return (Generation or None, time in seconds since 1970-01-01 UTC or None)
-  of a state file."""
-  record = read_json(configuration.state(name))
-  if record is None:
-    return None, None
-  return from_json(record['generation']), record['at']
+  of a state file.  Raises ValueError, with its path."""
+  path = configuration.state(name)
+  try:
+    found = read_json(path)
+    if found is None:
+      return None, None
+    return from_json(found['generation']), float(found['at'])
+  except (KeyError, TypeError, ValueError) as error:
+    raise ValueError('%s is damaged: remove it, and let a PBS bring the copy'
+                     ' again' % path) from error
 
 
-def _write_record(configuration, name, generation):
+def write_record(configuration, name, generation):
+  """Write a state file: `generation`, and that it is so from now on."""
   write_json(configuration.state(name), {
     'generation': generation.to_json(), 'at': time.time()})
 
 
 def staged(configuration):
   """Return (Generation, since when) of the verified staging area."""
-  return _record(configuration, 'staged.json')
+  return record(configuration, 'staged.json')
 
 
 def verified(configuration):
   """Return (Generation, since when) of the current copy."""
-  return _record(configuration, 'verified.json')
+  return record(configuration, 'verified.json')
 
 
 def imported(configuration):
   """Return (Generation, since when) of what the service holds."""
-  return _record(configuration, 'imported.json')
+  return record(configuration, 'imported.json')
 
 
 def newest(configuration):
@@ -66,9 +72,9 @@ def newest(configuration):
 def status(configuration):
   """Return what a PBS, a promise and an operator want to know, for JSON."""
   result = {}
-  for name, record in (('staged', staged), ('verified', verified),
-                       ('imported', imported)):
-    generation, since = record(configuration)
+  for name, look in (('staged', staged), ('verified', verified),
+                     ('imported', imported)):
+    generation, since = look(configuration)
     result[name] = generation and generation.to_json()
     result[name + '_at'] = since
   result['importing'] = is_locked(configuration.state('import.lock'))
@@ -138,7 +144,7 @@ def accept(configuration, generation):
       return differences
 
     verify(staging, 'the staging area', generation, mend, durable=True)
-    _write_record(configuration, 'staged.json', generation)
+    write_record(configuration, 'staged.json', generation)
   log.info('generation %s is verified', generation.label)
   configuration.store.request(TASK)
 
@@ -177,7 +183,7 @@ def _complete_swap(configuration, generation):
     remove_tree(previous)
     os.rename(staging, previous)
     fsync_directory(configuration.state_directory)
-  _write_record(configuration, 'verified.json', generation)
+  write_record(configuration, 'verified.json', generation)
   remove(configuration.state('staged.json'))
   log.info('generation %s is the current copy', generation.label)
 
@@ -220,7 +226,7 @@ def _give_back(configuration):
       fsync_directory(configuration.state_directory)
     # At the end, for it tells a PBS to push.
     if kept:
-      _write_record(configuration, 'verified.json', last)
+      write_record(configuration, 'verified.json', last)
     else:
       remove(configuration.state('verified.json'))
 
@@ -228,7 +234,7 @@ def _give_back(configuration):
 def set_imported(configuration, generation):
   """The service holds `generation`: the previous copy is no longer needed, and
   saves the next push most of its work."""
-  _write_record(configuration, 'imported.json', generation)
+  write_record(configuration, 'imported.json', generation)
   previous = configuration.state('previous')
   staging = configuration.state('staging')
   with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):

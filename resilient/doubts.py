@@ -2,7 +2,7 @@
 and from what PBS and leader say."""
 import typing
 
-from . import clone, peer_status
+from . import clone, half_import, peer_status
 from .generation import from_json
 from .succession import describe
 
@@ -39,12 +39,17 @@ def nothing_loaded(configuration):
     ': ' + last.message if last and not last.success else '.')
 
 
-def _known_here(configuration):
+def _known_here(configuration, unknown):
   """Yield (Generation, where it is) of what has not been loaded."""
-  for found, where in ((clone.verified(configuration)[0], (
-      'is here, verified, and not loaded: see var/log/equeue.log')), (
-      clone.staged(configuration)[0], (
-        'is here, verified, and not loaded yet'))):
+  for look, where in ((
+      clone.verified, 'is here, verified, and not loaded: see'
+      ' var/log/equeue.log'), (
+      clone.staged, 'is here, verified, and not loaded yet')):
+    try:
+      found, _ = look(configuration)
+    except ValueError as error:
+      unknown.append(str(error))
+      continue
     if found:
       yield found, where
 
@@ -83,7 +88,12 @@ def doubts(configuration, head):
       'the data here is of %s, which was replaced: %s; no backup of its'
       ' successor has arrived' % (
         held.leader, describe(head.claim) if head.claim else '?'))
-  known = [*_known_here(configuration),
+  half = half_import.begun(configuration)
+  if half:
+    reasons.append(
+      'the service may hold a part of generation %s, whose import did not'
+      ' complete' % half)
+  known = [*_known_here(configuration, unknown),
            *_known_to_peers(configuration, head, unknown)]
   newer = [item for item in known if item[0].order > held.order]
   if newer:

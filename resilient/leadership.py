@@ -149,7 +149,7 @@ def task(configuration, master=Master):
     report.quiet = True
     try:
       look(configuration, master)
-    except (Failed, OSError) as error:
+    except (Failed, OSError, ValueError) as error:
       log.error('leadership: %s', error)
       report.failed(str(error))
     return report.success

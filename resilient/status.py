@@ -11,6 +11,7 @@ from . import (
   clone,
   exporter,
   former,
+  half_import,
   leadership,
   manifest,
   progress,
@@ -68,12 +69,13 @@ def _late(configuration, what, generation, now):
   return []
 
 
-def _exporting(configuration):
-  """Return (whether an export runs, whether one was interrupted)."""
-  marker = configuration.state('exporting')
+def _running(configuration, name, marker, shared=False):
+  """Return (whether what holds the lock `name` runs, whether it was
+  interrupted: its file `marker` is left)."""
+  marker = configuration.state(marker)
   before = read_json(marker)
-  running = is_locked(configuration.state('dump.lock'), shared=True)
-  # Else it is that of an export that began meanwhile, or the export ended.
+  running = is_locked(configuration.state(name), shared)
+  # Else it is of one that began meanwhile, or that ended.
   left = before is not None and read_json(marker) == before
   return running, left and not running
 
@@ -81,7 +83,8 @@ def _exporting(configuration):
 def _leader(configuration, now):
   generation = from_json(read_json(configuration.state('sealed.json')))
   problems = _failed_run(configuration, exporter.TASK)
-  exporting, interrupted = _exporting(configuration)
+  exporting, interrupted = _running(
+    configuration, 'dump.lock', 'exporting', shared=True)
   if interrupted:
     problems.append(Problem(
       'export', 'an export was interrupted: run bin/exporter again'))
@@ -114,6 +117,10 @@ def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
   problems = _failed_run(configuration, clone.TASK)
+  if _running(configuration, 'import.lock', half_import.MARKER)[1]:
+    problems.append(Problem(clone.TASK, (
+      'the service may hold a part of a generation, whose import did not'
+      ' complete: it is tried again, see var/log/equeue.log')))
   if text := former.pbs_problem(configuration):
     problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)

@@ -4,11 +4,13 @@ Of a clone, or of a frozen leader that is brought back.  See "Takeover" in
 docs/design.rst.
 """
 import logging
+import sqlite3
 import time
 
 from . import comeback, doubts, succession
 from .clone import imported
 from .durable import lock, LockTimeout, read_json
+from .importer import complete as complete_import
 from .master import Master, MasterError
 from .takeover_journal import Journal, leader_name, unfinished
 from .takeover_steps import complete, give_up, is_superseded
@@ -57,11 +59,17 @@ def takeover(configuration, force=False, bring_back=False, master=None):
           return '%s leads already, nothing was done.' % leader, ''
         journal.record = {}
         _begin(configuration, master, own, journal, force, bring_back)
-      problem = complete(configuration, master, journal)
+      problem = ' '.join(filter(None, (
+        journal.record.get('half'),
+        complete(configuration, master, journal))))
   except succession.Lost as error:
     raise TakeoverRefused('%s; this one stays what it was' % error) from error
   except LockTimeout as error:
     raise TakeoverRefused('a takeover is running here: %s' % error) from error
+  except (ValueError, OSError, sqlite3.Error) as error:
+    # A state file that is damaged, or a disk that is full.
+    raise TakeoverRefused('%s. %s' % (
+      error, unfinished(configuration) or 'Nothing was changed')) from error
   return '%s is now %s, with generation %s of the data and epoch %d. %s' % (
     journal.record['title'], leader, journal.record['label'],
     journal.record['epoch'],
@@ -96,7 +104,8 @@ def _begin(configuration, master, own, journal, force, bring_back):
   try:
     # Once the journal is there, no import begins any more.
     with lock(configuration.state('import.lock'), deadline=(
-        configuration.lock_deadline if force else _SHORT_IMPORT)):
+        configuration.lock_deadline if force else _SHORT_IMPORT)) as descriptor:
+      half = complete_import(configuration, descriptor) if force else ''
       held, _ = imported(configuration)
       if held is None:
         raise TakeoverRefused(doubts.nothing_loaded(configuration))
@@ -105,7 +114,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
         head = succession.head(master, held.leader, leader_name(configuration))
       epoch = _check(configuration, head, force)
       journal.write(
-        **common, label=held.label, old=head and head.address,
+        **common, label=held.label, half=half, old=head and head.address,
         known=head and succession.claim_of(
           head.instance, leader_name(configuration)),
         epoch=max(held.epoch, head.epoch if head else 0, epoch) + 1,

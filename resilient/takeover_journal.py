@@ -14,11 +14,17 @@ def leader_name(configuration):
 
 class Journal:
   """The journal of the partition of `configuration`; `record` is all of it,
-  and empty if there is none."""
+  and empty if there is none.
+
+  Raises ValueError, if it is damaged.
+  """
 
   def __init__(self, configuration):
     self._path = configuration.state('takeover.json')
     self.record = read_json(self._path, {})
+    if not isinstance(self.record, dict) or (
+        self.record and not isinstance(self.record.get('done'), list)):
+      raise ValueError('%s is damaged' % self._path)
 
   @property
   def left(self):
@@ -51,7 +57,11 @@ class Journal:
 def unfinished(configuration):
   """Return a sentence on a takeover that was begun here and is not complete,
   or ''."""
-  left = Journal(configuration).left
+  try:
+    left = Journal(configuration).left
+  except ValueError as error:
+    return ('%s: a takeover may have been begun here; remove this file, and run'
+            ' bin/takeover again' % error)
   return left and (
     'a takeover was begun here and is not complete (left: %s): run bin/takeover'
     ' again' % ', '.join(left)) or ''

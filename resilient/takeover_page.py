@@ -87,8 +87,13 @@ def application(current, template, clock=time.time):
 
   def page(message='', status=200, forcible=False):
     configuration = current()
+    try:
+      facts = _facts(configuration, clock())
+    except ValueError as error:
+      # The button stays: what is not needed for it does not prevent it.
+      facts = [('Last valid backup', 'not known: %s' % error)]
     return strangers.refusal() or (flask.render_template_string(
-      template, message=message, facts=_facts(configuration, clock()),
+      template, message=message, facts=facts,
       forcible=forcible, name=leader_name(configuration)), status)
 
   @app.route('/', methods=('GET', 'POST'))

@@ -54,6 +54,14 @@ class TestPage(TestCase):
                  'Import script(s) currently running: No'):
       self.assertIn(part, self.text())
 
+  def test_a_state_file_that_is_damaged_is_named_and_the_button_stays(self):
+    for name in ('imported', 'verified', 'staged'):
+      path = pathlib.Path(self.clone.configuration.state(name + '.json'))
+      path.write_text('{}', encoding='ascii')
+      self.assertIn('%s.json is damaged' % name, self.text())
+      self.assertIn('Take over', self.text())
+      path.unlink()
+
   def test_an_age_that_a_wrong_clock_hides_is_not_called_0(self):
     write_json(self.clone.configuration.state('imported.json'), {
       'generation': generation(7, sealed=2e9).to_json(), 'at': 2e9})

@@ -1,0 +1,88 @@
+"""State files of a clone that are damaged."""
+import pathlib
+
+from resilient import clone, importer, takeover
+from resilient.master import Master, MasterError
+
+from .test_clone import CloneCase
+from .test_takeover import TakeoverCase
+
+_DAMAGES = ('', '{"gen', '{}', '[]', '7', '{"generation": {}, "at": 1}')
+
+
+class TestImport(CloneCase):
+  """The import."""
+
+  def test_a_state_file_that_is_damaged_is_a_failure_that_names_it(self):
+    self.load(1)
+    for name in ('staged.json', 'verified.json', 'imported.json'):
+      for data in _DAMAGES:
+        with self.subTest(name + data):
+          self.stage(clone.newest(self.configuration).sequence + 1)
+          path = pathlib.Path(self.configuration.state(name))
+          good = path.read_bytes() if path.exists() else None
+          path.write_text(data, encoding='ascii')
+          self.assertFalse(importer.task(self.configuration))
+          self.assertIn(
+            name + ' is damaged',
+            self.configuration.store.last_run('import').message)
+          path.unlink()
+          if good:
+            path.write_bytes(good)
+          self.assertTrue(importer.task(self.configuration))
+
+
+class TestTakeover(TakeoverCase):
+  """The takeover."""
+
+  def damaged(self, *names):
+    """Yield the name of each file, and damage it in each way."""
+    self.load()
+    saved = self.proxy.save()
+    for name in names:
+      for data in _DAMAGES:
+        with self.subTest(name + data):
+          path = pathlib.Path(self.clone.configuration.state(name))
+          before = path.read_bytes() if path.exists() else None
+          path.write_text(data, encoding='ascii')
+          yield name
+          path.unlink(missing_ok=True)
+          if before:
+            path.write_bytes(before)
+          self.proxy.restore(saved)
+          for made in ('takeover.json', 'leadership.json'):
+            pathlib.Path(self.clone.configuration.state(made)).unlink(
+              missing_ok=True)
+          pathlib.Path(self.clone.at('srv/triggered')).unlink(missing_ok=True)
+
+  def test_what_is_not_needed_prevents_nothing(self):
+    for _ in self.damaged('staged.json', 'verified.json'):
+      self.take_over(force=True)
+      self.assertTakenOver()
+
+  def test_what_is_needed_is_named(self):
+    for name in self.damaged('imported.json'):
+      before = self.proxy.save()
+      with self.assertRaisesRegex(
+          takeover.TakeoverRefused, name + ' is damaged: .*remove it'):
+        self.take_over(force=True)
+      self.assertEqual(self.proxy.save(), before)
+
+  def test_a_journal_is_named_and_can_be_removed(self):
+    self.load()
+    master = Master(self.clone.configuration)
+
+    def fail(*_):
+      raise MasterError('gone')
+    master.bang = fail
+    with self.assertRaises(MasterError):
+      self.take_over(master=master)
+    path = pathlib.Path(self.clone.configuration.state('takeover.json'))
+    for data in ('', '[]', '{"done": 1}'):
+      path.write_text(data, encoding='ascii')
+      with self.assertRaisesRegex(
+          takeover.TakeoverRefused, 'remove this file, and run bin/takeover'):
+        self.take_over()
+    path.unlink()
+    self.assertIn('leads already', self.take_over())
+    self.assertLeads(self.clone, self.leader)
