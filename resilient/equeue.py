@@ -28,6 +28,9 @@ _LONGEST_PAUSE = 5
 class Worker:
   """Decides which task runs next.
 
+  The preferred one, as long as each has its turn: when pulls alone take all the
+  time, what was passed over for longer than check-interval goes first.
+
   The clock is monotonic: a wall clock that jumps delays nothing.  Back-off is
   not durable: who restarts the queue wants to see it try.
   """
@@ -41,15 +44,23 @@ class Worker:
     now = clock()
     self._not_before = dict.fromkeys(registry, now)
     self._timer = {task.name: now for task in registry.values() if task.timed}
+    # When what is due was first passed over.
+    self._waiting = {}
 
-  def _due(self, pending):
+  def _is_due(self, name, pending, now):
+    return now >= self._not_before[name] and (
+      name in pending or now >= self._timer.get(name, float('inf')))
+
+  def _next(self, pending):
     now = self._clock()
-    for name in self._registry:
-      if now < self._not_before[name]:
-        continue
-      if name in pending or now >= self._timer.get(name, float('inf')):
-        return name
-    return None
+    due = [name for name in self._registry if self._is_due(name, pending, now)]
+    self._waiting = {name: self._waiting.get(name, now) for name in due}
+    longest = now - self._configuration.check_interval
+    overdue = [name for name in due if self._waiting[name] < longest]
+    name = min(overdue, key=self._waiting.get) if overdue else next(
+      iter(due), None)
+    self._waiting.pop(name, None)
+    return name
 
   def run_next(self):
     """Run one task that is due, if any.  Returns whether there was one."""
@@ -57,7 +68,7 @@ class Worker:
     for name in pending.keys() - self._registry.keys():
       log.info('%s no longer exists and is forgotten', name)
       self._store.forget(name)
-    name = self._due(pending)
+    name = self._next(pending)
     if name is None:
       return False
     started = self._clock()

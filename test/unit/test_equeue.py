@@ -15,8 +15,8 @@ class Clock:
     return self.now
 
 
-class TestWorker(TestCase):
-  """equeue.Worker"""
+class WorkerCase(TestCase):
+  """An equeue.Worker, whose tasks note that they ran."""
 
   def setUp(self):
     super().setUp()
@@ -48,6 +48,10 @@ class TestWorker(TestCase):
       if not worker.run_next():
         return self.log
     raise AssertionError('it never ends: %s' % self.log)
+
+
+class TestWorker(WorkerCase):
+  """One task after the other."""
 
   def test_a_requested_task_runs_once(self):
     worker = self.worker('pull')
@@ -146,3 +150,68 @@ class TestWorker(TestCase):
     for name in ('prune', 'push', 'pull'):
       self.store.request(name)
     self.assertEqual(self.drain(worker), ['pull', 'push', 'prune'])
+
+
+class TestTurns(WorkerCase):
+  """More is due than can be done at once: each task has its turn."""
+
+  def takes(self, seconds, *names):
+    """Let each run of the tasks `names` take `seconds`."""
+    for name in names:
+      self.during[name] = lambda: self.pass_by(seconds)
+
+  def pass_by(self, seconds):
+    """Let `seconds` pass."""
+    self.clock.now += seconds
+
+  def run_times(self, worker, times):
+    """Run `times` tasks, as time passes; return the names."""
+    del self.log[:]
+    while len(self.log) < times:
+      if not worker.run_next():
+        self.pass_by(max(worker.pause(), 0.1))
+    return self.log
+
+  def test_pulls_that_take_long_and_fail_do_not_keep_the_rest_waiting(self):
+    worker = self.worker(timed=('pull-a', 'pull-b', 'push-c', 'prune-a'))
+    self.takes(61, 'pull-a', 'pull-b')
+    self.broken.update(('pull-a', 'pull-b'))
+    self.store.request('push-c')
+    ran = self.run_times(worker, 12)
+    self.assertEqual(ran[:4], ['pull-a', 'pull-b', 'push-c', 'prune-a'])
+    for name in set(ran):
+      self.assertGreater(ran.count(name), 1, ran)
+
+  def test_many_healthy_pulls_do_not_keep_the_rest_waiting(self):
+    pulls = ['pull-%d' % number for number in range(70)]
+    worker = self.worker(timed=(*pulls, 'push-c', 'prune-a'))
+    self.takes(1, *pulls)
+    self.store.request('push-c')
+    ran = self.run_times(worker, 300)
+    for name in (*pulls, 'push-c', 'prune-a'):
+      self.assertGreater(ran.count(name), 1, name)
+
+  def test_who_waits_for_longest_goes_first(self):
+    worker = self.worker('pull', 'push', 'prune')
+    lasts = [40, 200]
+
+    def run():
+      self.pass_by(lasts.pop(0))
+      self.store.request('push')
+      self.store.request('pull')
+      if not lasts:
+        self.during.clear()
+
+    self.during['pull'] = run
+    self.store.request('pull')
+    self.store.request('prune')
+    self.assertEqual(
+      self.drain(worker), ['pull', 'pull', 'prune', 'push', 'pull'])
+
+  def test_after_a_long_pull_its_push_goes_before_what_the_timer_asks_for(self):
+    worker = self.worker('pull', 'push', timed=('prune', 'verify'))
+    self.drain(worker)
+    self.during['pull'] = lambda: (
+      self.pass_by(3600), self.store.request('push'))
+    self.store.request('pull')
+    self.assertEqual(self.run_times(worker, 3), ['pull', 'push', 'prune'])
