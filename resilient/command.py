@@ -86,7 +86,9 @@ _MODULES = {'adopt': 'history'}
 def _start_logging(command, path):
   handlers = []
   if path:
-    handlers.append(logging.handlers.WatchedFileHandler(path))
+    # What failed is in the log, whatever a peer put into the reason.
+    handlers.append(logging.handlers.WatchedFileHandler(
+      path, errors='backslashreplace'))
   if not path or command in _INTERACTIVE:
     handlers.append(logging.StreamHandler(sys.stderr))
   logging.basicConfig(

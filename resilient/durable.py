@@ -18,6 +18,12 @@ class LockTimeout(Exception):
   """The lock was still held by somebody else at the deadline."""
 
 
+def encodable(text):
+  """Return `text` as a file, a database or a terminal can hold it: JSON of a
+  peer may have half of a surrogate pair in it, which is not to be encoded."""
+  return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+
+
 def fsync_directory(path):
   """Make the names inside directory `path` durable."""
   descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -19,7 +19,7 @@ from . import (
 )
 from .archive import Archive
 from .clock import ahead, past
-from .durable import is_locked, read_json
+from .durable import encodable, is_locked, read_json
 from .generation import from_json
 from .takeover_journal import unfinished
 
@@ -233,7 +233,8 @@ def _plain(value):
 def _evaluate(configuration, now):
   roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs,
            'frozen': _frozen}
-  return roles[configuration.role](configuration, now)
+  state, found = roles[configuration.role](configuration, now)
+  return state, [Problem(topic, encodable(text)) for topic, text in found]
 
 
 def problems(configuration):

@@ -10,6 +10,8 @@ import sqlite3
 import time
 import typing
 
+from .durable import encodable
+
 log = logging.getLogger('resilient.task_store')
 
 _KEPT_RUNS = 100
@@ -64,6 +66,9 @@ def _run(row):
 
 def _is_damage(error):
   """Whether `error` says that the file is no database, or not of ours."""
+  if isinstance(error, UnicodeEncodeError):
+    # What cannot be written says nothing of what is there.
+    return False
   return not any(word in str(error) for word in (
     'locked', 'busy', 'full', 'unable to open', 'disk I/O'))
 
@@ -132,7 +137,7 @@ class TaskStore:
       connection.execute(
         'INSERT INTO task (name, requested) VALUES (?, 1) ON CONFLICT (name)'
         ' DO UPDATE SET completed = {0}, requested = max({0}, {1}) + 1'.format(
-          _number('completed'), _number('requested')), (task,))
+          _number('completed'), _number('requested')), (encodable(task),))
     self.wake()
 
   def wake(self):
@@ -166,6 +171,7 @@ class TaskStore:
 
   def record(self, task, started, duration, success, generation, message):
     """Keep how a run ended; of each task the last 100 are kept."""
+    task, generation, message = map(encodable, (task, generation, message))
     with self._transaction() as connection:
       connection.execute(
         'INSERT INTO run (task, started, duration, success, generation,'
@@ -182,7 +188,7 @@ class TaskStore:
       rows = connection.execute(
         'SELECT number, task, started, duration, success, generation, message'
         ' FROM run WHERE task = ? ORDER BY number DESC LIMIT ?',
-        (task, limit)).fetchall()
+        (encodable(task), limit)).fetchall()
     return [_run(row) for row in rows]
 
   def last_run(self, task):

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from resilient import exporter, manifest
-from resilient.durable import is_locked, lock
+from resilient.durable import is_locked, lock, write_json
 
 from .partition import ROOT
 from .support import end, TestCase, wait_until, write_tree
@@ -199,6 +199,17 @@ class TestFailure(ExporterCase):
     self.assertIn('.resilient', self.message())
     os.unlink(os.path.join(self.leader.dump, '.resilient'))
     self.assertRepaired()
+
+  def test_a_failure_is_in_the_log_whatever_text_is_in_its_reason(self):
+    write_json(self.leader.configuration.state('replaced.json'), {
+      'at': 1e9, 'epoch': 2, 'fenced': True, 'why': 'they say \ud800'})
+    result = subprocess.run(
+      [*self.leader.command('exporter'), '--log', self.path('log')], cwd=ROOT,
+      check=False, stderr=subprocess.PIPE)
+    self.assertEqual(result.returncode, 1)
+    self.assertNotIn(b'Traceback', result.stderr)
+    self.assertIn(r'has been replaced: they say \ud800', self.read('log'))
+    self.assertIn(r'they say \ud800', self.message())
 
   def test_an_export_waits_for_a_pull_and_gives_up_at_its_deadline(self):
     with lock(self.leader.configuration.state('dump.lock'), shared=True):

@@ -133,6 +133,11 @@ class TestFeed(unittest.TestCase):
         b'</published>', b'</x>' if right == b'<x>' else b'</published>')
       self.assertFalse(RULES.validate(etree.fromstring(broken)), wrong)
 
+  def test_text_that_no_file_can_hold_gives_a_feed_that_can_be_parsed(self):
+    entry, = feed([run(1, False, 'they say \ud800', generation='\udfff')],
+                  feeds={'pull-data': 'http://[::1]/\ud800'}).entries
+    self.assertIn('they say \ufffd', entry.summary)
+
   @settings(deadline=None, database=None, max_examples=80)
   @given(strategies.text(alphabet=strategies.characters(
     exclude_categories=['Cs'])))

@@ -1,5 +1,6 @@
 """What is wrong is said, by topic, and only as long as it is wrong."""
 import contextlib
+import subprocess
 import time
 import unittest.mock
 
@@ -7,6 +8,7 @@ from resilient import clone, exporter
 from resilient.durable import is_locked, lock, write_json
 from resilient.status import problems, status
 
+from .partition import ROOT
 from .support import generation, TestCase
 
 _HOUR = 3600
@@ -129,6 +131,19 @@ class TestLeader(StatusCase):
     self.state('notified.json', {'failures': {
       'http://[::1]:1/notify': 'refused', 'http://[::1]:2/gone': 'refused'}})
     self.assertProblem('notification', ':1/notify was not notified: refused')
+
+  def test_text_of_any_kind_can_be_printed(self):
+    self.place.configure(notify='http://[::1]:1/notify')
+    self.configuration = self.place.configuration
+    self.state('notified.json', {'failures': {
+      'http://[::1]:1/notify': 'they say \ud800'}})
+    self.assertProblem('notification', r'they say \\ud800')
+    for options in ((), ('--json',)):
+      result = subprocess.run(
+        [*self.place.command('status'), *options], cwd=ROOT, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+      self.assertEqual((result.returncode, result.stderr), (0, b''))
+      self.assertIn(b'they say ', result.stdout)
 
   def test_it_says_what_it_sealed(self):
     self.place.serve({'marker': 'one'})

@@ -156,3 +156,24 @@ class TestRuns(TestCase):
   def test_a_huge_message_is_cut(self):
     self.store.record('pull', 1.0, 1.0, True, '', 'x' * 100000)
     self.assertLess(len(self.messages()[0]), 5000)
+
+  def test_text_that_no_file_can_hold_is_recorded_and_loses_nothing(self):
+    # JSON of a peer can have half of a pair of UTF-16 in it.
+    strange = 'the leader says: \ud800'
+    self.run_once('good')
+    self.store.request('push')
+    with self.store.recording('pull') as report:
+      report.generation = strange
+      report.failed(strange)
+    self.assertEqual(self.messages(), [r'the leader says: \ud800', 'good'])
+    self.store.record(strange, 1.0, 1.0, True, '', 'other')
+    self.assertEqual(self.store.last_run(strange).message, 'other')
+    self.store.request(strange)
+    self.assertIn('push', self.store.pending())
+    self.assertFalse(os.path.exists(self.path('queue.sqlite.damaged')))
+
+  def test_what_cannot_be_written_is_no_damage(self):
+    self.run_once('good')
+    with self.assertRaises(UnicodeEncodeError):
+      self.store.complete('\ud800', 1)
+    self.assertEqual(self.messages(), ['good'])
