@@ -14,7 +14,7 @@ import secrets
 import threading
 import urllib.parse
 
-from .durable import read_json, write_json
+from .durable import read_json, read_note, write_json
 from .generation import from_json
 
 log = logging.getLogger('resilient.authentication')
@@ -132,6 +132,13 @@ def answer_signature(path, question, answer):
   return _mac(path, 'answer', question, hashlib.sha256(answer).hexdigest())
 
 
+def _heard(note):
+  if not isinstance(note, list):
+    raise ValueError('it is no list')
+  return [[str(sender), int(epoch), int(sequence)]
+          for sender, epoch, sequence in note]
+
+
 class Hints:
   """Which hints were accepted: each sender is heard once for each generation,
   and never again for an older one.  No clock is asked.
@@ -155,11 +162,7 @@ class Hints:
     if generation is None:
       raise NotAuthentic('it names no generation')
     with self._lock:
-      try:
-        heard = read_json(self._path, [])
-      except ValueError as error:
-        log.error('%s: it is begun anew', error)
-        heard = []
+      heard = read_note(self._path, _heard, [])
       for known, *order in heard:
         if known == sender and tuple(order) >= generation.order:
           raise NotAuthentic('generation %s was heard of before' % (

@@ -3,13 +3,25 @@ have it.  Kept in ``history-<name>.json``.
 """
 import logging
 
-from .durable import read_json, write_json
+from .clock import moment
+from .durable import read_note, write_json
 
 log = logging.getLogger('resilient.beginning')
 
 
 def _path(configuration, name):
   return configuration.state('history-%s.json' % name)
+
+
+def _understood(note):
+  if not isinstance(note.get('copy') or {}, dict) or not isinstance(
+      note.get('siblings', {}), dict):
+    raise ValueError('what is noted of siblings is no object')
+  for refusal in note.get('refused', {}).values():
+    moment(refusal['at'])
+    if not {'gain', 'why'} <= refusal.keys():
+      raise ValueError('it does not say why a copy was refused')
+  return note
 
 
 def record(configuration, name):
@@ -19,13 +31,14 @@ def record(configuration, name):
   yet.  copy: of which sibling, and at which generation.  adopted: from whom.
   siblings: {sibling: why nothing is taken}.  refused: as siblings, of copies.
   """
-  return read_json(_path(configuration, name), {})
+  return read_note(_path(configuration, name), _understood, {})
 
 
 def save(archive, found):
-  """Keep `found` as the record of `archive`."""
-  if found != record(archive.configuration, archive.name):
-    write_json(_path(archive.configuration, archive.name), found)
+  """Keep `found` as the record of `archive`; a damaged one is replaced."""
+  path = _path(archive.configuration, archive.name)
+  if found != read_note(path, _understood):
+    write_json(path, found)
 
 
 def note_beginning(archive):
@@ -40,6 +53,8 @@ def note_beginning(archive):
     log.warning('archive %s: its history begins at generation %s',
                 archive.name, index[0][1].label)
     return True
+  else:
+    save(archive, found)
   return False
 
 

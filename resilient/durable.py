@@ -7,11 +7,14 @@ import ctypes
 import errno
 import fcntl
 import json
+import logging
 import os
 import shutil
 import stat
 import struct
 import time
+
+log = logging.getLogger('resilient.durable')
 
 
 class LockTimeout(Exception):
@@ -90,6 +93,24 @@ def read_json(path, default=None):
     return json.loads(data)
   except ValueError as error:
     raise ValueError('%s is damaged: %s' % (path, error)) from error
+
+
+def read_note(path, understand, default=None):
+  """Return understand(the value in JSON file `path`), of what can be found out
+  again: `default` if there is no file, or if it is damaged.
+
+  understand: raises ValueError, TypeError, KeyError, AttributeError or
+  OverflowError for what is of another shape.
+  """
+  try:
+    if not os.path.exists(path):
+      return default
+    return understand(read_json(path))
+  except (ValueError, TypeError, KeyError, AttributeError,
+          OverflowError) as error:
+    log.warning('%s is damaged, and counts as absent: %s: %s', path,
+                type(error).__name__, error)
+    return default
 
 
 def remove(path):

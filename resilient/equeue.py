@@ -10,8 +10,9 @@ import sqlite3
 import time
 
 from . import heartbeat
+from .clock import note_deployment
 from .configuration import Watched
-from .durable import lock, read_json, write_json
+from .durable import lock
 from .reserve import Reserve
 from .service import become_successor, is_outdated, stop_on_signal, Stopped
 from .tasks import tasks
@@ -116,8 +117,6 @@ def main(configuration):
   """
   store = configuration.store
   store.create()
-  if read_json(configuration.state('deployed.json')) is None:
-    write_json(configuration.state('deployed.json'), {'at': time.time()})
   with lock(configuration.state('equeue.lock'), deadline=_LOCK_WAIT):
     stop_on_signal()
     watched = Watched(configuration)
@@ -144,6 +143,7 @@ def _serve(watched, wake):
   while not watched.changed:
     try:
       heartbeat.beat(configuration, 'equeue')
+      note_deployment(configuration)
       if worker.run_next():
         continue
       pause = min(worker.pause(), _LONGEST_PAUSE)

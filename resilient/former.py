@@ -12,7 +12,7 @@ import os
 import re
 import time
 
-from .durable import fsync_directory, read_json, remove, write_json
+from .durable import fsync_directory, read_note, remove, write_json
 
 log = logging.getLogger('resilient.former')
 
@@ -90,10 +90,11 @@ def note_pbs(configuration, address):
 def pbs_problem(configuration):
   """Return a sentence on the PBS of the former stack that wanted to push, or
   ''."""
-  noted = read_json(configuration.state('former-pbs.json'))
-  return noted and (
+  address = read_note(configuration.state('former-pbs.json'),
+                      lambda note: str(note['address']))
+  return address and (
     'the PBS at %s is of the former stack, and would write over our only copy:'
-    ' nothing is received until you upgrade the PBS' % noted['address']) or ''
+    ' nothing is received until you upgrade the PBS' % address) or ''
 
 
 def _is_archive(path):

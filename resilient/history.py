@@ -15,7 +15,7 @@ from .durable import (
   lock,
   LockTimeout,
   make_directories_writable,
-  read_json,
+  read_note,
   remove,
   remove_tree,
   write_json,
@@ -91,10 +91,15 @@ def _done(archive):
   return archive.configuration.state('adopting-%s.json' % archive.name)
 
 
+def _read(path):
+  return read_note(path, lambda note: {
+    when: from_json(item).to_json() for when, item in note.items()}, {})
+
+
 def forget(archive, digests):
   """What is verified of a copy is not, as far as it is one of `digests`."""
   path = _done(archive)
-  write_json(path, {when: item for when, item in read_json(path, {}).items()
+  write_json(path, {when: item for when, item in _read(path).items()
                     if item['digest'] not in digests})
 
 
@@ -137,7 +142,7 @@ def verified(archive, repository, report, until=float('inf')):
   Raises NotAdopted, Unfinished.
   """
   path = _done(archive)
-  done = read_json(path, {})
+  done = _read(path)
   index, stop = [], False
   for when in repository.times():
     try:
@@ -242,8 +247,7 @@ def main(configuration, name, source, force):
   """Run ``bin/adopt``.  Returns the exit status."""
   archive = Archive(configuration, name)
   try:
-    index, replaced = adopt(
-      archive, os.path.abspath(source), print, force)
+    index, replaced = adopt(archive, os.path.abspath(source), print, force)
   except (NotAdopted, Failed, LockTimeout, DiskFull, OSError) as error:
     print('archive %s is as before: %s' % (name, error))
     return 1

@@ -1,15 +1,9 @@
 """What is known about the health of an archive's generations: which was
 verified when, and with what result."""
-import math
 import time
 
+from .clock import moment
 from .durable import read_json, write_json
-
-
-def _moment(value):
-  if not math.isfinite(value):
-    raise ValueError('no time: %r' % value)
-  return float(value)
 
 
 def _progress(value):
@@ -30,10 +24,10 @@ class Ledger:
     self._path = configuration.state('verified-%s.json' % name)
     try:
       content = read_json(self._path, {})
-      self.last = _moment(content.get('last', 0))
+      self.last = moment(content.get('last', 0))
       self.progress = _progress(content.get('progress', {}))
       self._found = {
-        str(digest): (_moment(item['at']), str(item['problem']))
+        str(digest): (moment(item['at']), str(item['problem']))
         for digest, item in content.get('generations', {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
       self.last, self.progress, self._found = 0.0, {}, {}

@@ -11,9 +11,10 @@ import flask
 
 from . import exporter, feed, former, service, web
 from .authentication import FEEDS, STATUS
+from .clock import deployed
 from .configuration import Watched
 from .door import Door, harden
-from .durable import lock, read_json
+from .durable import lock
 from .status import status
 from .tasks import tasks
 
@@ -45,10 +46,9 @@ def _feed(configuration, name=None):
     links = {each: '%s/%s' % (
       flask.request.base_url.rstrip('/'), urllib.parse.quote(each))
       for each in sorted(own)}
-  deployed = read_json(configuration.state('deployed.json'), {'at': 0})
   response = flask.Response(
     feed.atom(flask.request.base_url, configuration.instance, runs,
-              deployed['at'], task, links),
+              deployed(configuration) or 0, task, links),
     content_type=feed.CONTENT_TYPE)
   # A reader that has it already gets no more than that: 304.
   response.add_etag()

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-from .durable import read_json, remove, write_json
+from .durable import read_note, remove, write_json
 from .process import Failed
 
 log = logging.getLogger('resilient.progress')
@@ -25,7 +25,8 @@ def current(configuration, task):
   path = _path(configuration, task)
   with contextlib.suppress(OSError):
     if abs(time.time() - os.stat(path).st_mtime) < _OLD:
-      return read_json(path)
+      return read_note(path, lambda note: {
+        key: note[key] for key in ('bytes', 'seconds', 'size')})
   return None
 
 

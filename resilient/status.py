@@ -18,8 +18,8 @@ from . import (
   verification,
 )
 from .archive import Archive
-from .clock import ahead, past
-from .durable import encodable, is_locked, read_json
+from .clock import ahead, deployed, past
+from .durable import encodable, is_locked, read_json, read_note
 from .generation import from_json
 from .takeover_journal import unfinished
 
@@ -31,8 +31,8 @@ class Problem(typing.NamedTuple):
 
 
 def _deployed(configuration, now):
-  record = read_json(configuration.state('deployed.json'))
-  return past(record['at'], now) if record else now
+  moment = deployed(configuration)
+  return now if moment is None else past(moment, now)
 
 
 def _age(generation, now):
@@ -69,14 +69,23 @@ def _late(configuration, what, generation, now):
   return []
 
 
+def _content(path):
+  """Return what is in file `path`, which need not make sense, or None."""
+  try:
+    with open(path, 'rb') as source:
+      return source.read()
+  except FileNotFoundError:
+    return None
+
+
 def _running(configuration, name, marker, shared=False):
   """Return (whether what holds the lock `name` runs, whether it was
   interrupted: its file `marker` is left)."""
   marker = configuration.state(marker)
-  before = read_json(marker)
+  before = _content(marker)
   running = is_locked(configuration.state(name), shared)
   # Else it is of one that began meanwhile, or that ended.
-  left = before is not None and read_json(marker) == before
+  left = before is not None and _content(marker) == before
   return running, left and not running
 
 
@@ -99,8 +108,10 @@ def _leader(configuration, now):
     since = past(since, now) if since else _deployed(configuration, now)
     if now > exporter.due(configuration, since):
       problems.append(Problem('freshness', 'no export has ever succeeded here'))
-  notified = read_json(configuration.state('notified.json'), {})
-  for url, text in sorted(notified.get('failures', {}).items()):
+  failures = read_note(
+    configuration.state('notified.json'), lambda note: {
+      url: str(text) for url, text in note['failures'].items()}, {})
+  for url, text in sorted(failures.items()):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
@@ -182,8 +193,8 @@ def _frozen(configuration, _):
 def _source(configuration, peer, now):
   """Return (state, Problems) of one archive and of its leader."""
   archive = Archive(configuration, peer.name)
-  said = read_json(configuration.state('source-%s.json' % peer.name), {})
-  theirs = from_json(said.get('generation'))
+  theirs = read_note(configuration.state('source-%s.json' % peer.name),
+                     lambda said: from_json(said.get('generation')))
   state = {'generation': None, 'generations': [], 'leader': theirs,
            'incomplete': archive.incomplete,
            'pulling': progress.current(configuration, peer.task)}
@@ -201,11 +212,12 @@ def _source(configuration, peer, now):
 
 
 def _destination(configuration, peer):
-  said = read_json(configuration.state('destination-%s.json' % peer.name), {})
-  return ({'verified': from_json(said.get('verified')),
-           'imported': from_json(said.get('imported')),
-           'pushing': progress.current(configuration, peer.task)},
-          _failed_run(configuration, peer.task))
+  held = read_note(
+    configuration.state('destination-%s.json' % peer.name), lambda said: {
+      key: from_json(said.get(key)) for key in ('verified', 'imported')},
+    {'verified': None, 'imported': None})
+  return dict(held, pushing=progress.current(configuration, peer.task)), (
+    _failed_run(configuration, peer.task))
 
 
 def _pbs(configuration, now):
