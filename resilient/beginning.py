@@ -64,3 +64,12 @@ def begins_anew(archive):
   index = archive.index()
   return bool(index) and index[0][1].order > (1, 1) and index[0][
     1].digest == record(archive.configuration, archive.name).get('first')
+
+
+def summary(archive):
+  """Return with what the history of `archive` begins, and what is known of the
+  rest, for bin/status."""
+  index, found = archive.index(), record(archive.configuration, archive.name)
+  return {'begins': index[0][1].label if index else None,
+          'anew': begins_anew(archive), 'adopted': found.get('adopted'),
+          'siblings': found.get('siblings', {})}

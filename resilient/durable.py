@@ -16,6 +16,9 @@ import time
 
 log = logging.getLogger('resilient.durable')
 
+# What code that reads a value of JSON raises when it is of another shape.
+MISFITS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
 
 class LockTimeout(Exception):
   """The lock was still held by somebody else at the deadline."""
@@ -99,15 +102,13 @@ def read_note(path, understand, default=None):
   """Return understand(the value in JSON file `path`), of what can be found out
   again: `default` if there is no file, or if it is damaged.
 
-  understand: raises ValueError, TypeError, KeyError, AttributeError or
-  OverflowError for what is of another shape.
+  understand: raises one of MISFITS for what is of another shape.
   """
   try:
     if not os.path.exists(path):
       return default
     return understand(read_json(path))
-  except (ValueError, TypeError, KeyError, AttributeError,
-          OverflowError) as error:
+  except MISFITS as error:
     log.warning('%s is damaged, and counts as absent: %s: %s', path,
                 type(error).__name__, error)
     return default

@@ -4,10 +4,10 @@ import logging
 import os
 import time
 
-from . import leadership, manifest
-from .durable import lock, LockTimeout, read_json, remove, write_json
+from . import essential, leadership, manifest
+from .durable import lock, LockTimeout, remove, write_json
 from .entries import ARCHIVE_DATA, encode_path, scan, stamps
-from .generation import from_json, Generation
+from .generation import Generation
 from .process import Failed, run
 
 log = logging.getLogger('resilient.exporter')
@@ -39,13 +39,29 @@ def _marker(configuration):
   return configuration.state('exporting')
 
 
+def _last_seal(configuration):
+  """Return the Generation that was sealed last, or None; a damaged sealed.json
+  is made again.
+
+  To be called with the lock on the dump.  Raises DamagedState if nothing tells
+  what it was.
+  """
+  generation, problem = essential.seal(configuration)
+  if problem:
+    if generation is None:
+      raise essential.DamagedState(problem)
+    log.error('%s: it was generation %s', problem, generation.label)
+    write_json(configuration.state('sealed.json'), generation.to_json())
+  return generation
+
+
 def sealed_dump(configuration):
   """Return (Generation or None, bytes of its files, '' or why its dump is not
   to be had).
 
-  To be called with the lock on the dump.
+  To be called with the lock on the dump.  Raises DamagedState.
   """
-  last = from_json(read_json(configuration.state('sealed.json')))
+  last = _last_seal(configuration)
   if os.path.exists(_marker(configuration)):
     return last, 0, ('an export was interrupted and left the dump unsealed: run'
                      ' bin/exporter again')
@@ -57,19 +73,22 @@ def sealed_dump(configuration):
     return last, 0, '' if last is None else str(error)
 
 
-def _next_generation(configuration, previous):
+def _next_order(configuration, previous):
+  """Return (epoch, sequence) of the next generation.  Raises DamagedState."""
   known = [generation for generation in (
-    previous and previous.generation,
-    from_json(read_json(configuration.state('sealed.json')))) if generation]
+    previous and previous.generation, _last_seal(configuration)) if generation]
   newest = max(known, key=lambda generation: generation.order, default=None)
-  now = time.time()
-  return Generation(
-    name=configuration.name,
-    epoch=max(leadership.own_epoch(configuration),
+  return (max(leadership.own_epoch(configuration),
               newest.epoch if newest else 1),
-    sequence=(newest.sequence if newest else 0) + 1,
-    digest='', leader=configuration.address,
-    sealed=now, due=due(configuration, now))
+          (newest.sequence if newest else 0) + 1)
+
+
+def _next_generation(configuration, order):
+  now = time.time()
+  epoch, sequence = order
+  return Generation(
+    name=configuration.name, epoch=epoch, sequence=sequence, digest='',
+    leader=configuration.address, sealed=now, due=due(configuration, now))
 
 
 def _previous_manifest(configuration):
@@ -102,8 +121,9 @@ def _show_changes(root, entries, previous):
   return result
 
 
-def seal(configuration, previous):
-  """Seal the dump; return its Generation.  Raises ExportFailed."""
+def seal(configuration, previous, order):
+  """Seal the dump as the generation of `order`; return its Generation.  Raises
+  ExportFailed."""
   root = configuration.dump_directory
   unkeepable = []
   before = stamps(root)
@@ -123,7 +143,7 @@ def seal(configuration, previous):
       ' out: ' + '; '.join(unkeepable))
   entries = _show_changes(root, entries, previous)
   generation = manifest.write(
-    root, _next_generation(configuration, previous), entries)
+    root, _next_generation(configuration, order), entries)
   write_json(configuration.state('sealed.json'), generation.to_json())
   return generation
 
@@ -145,7 +165,11 @@ def export(configuration):
 
   Raises ExportFailed, LockTimeout.
   """
-  why = leadership.replaced(configuration)
+  try:
+    essential.check(configuration)
+    why = leadership.replaced(configuration)
+  except ValueError as error:
+    raise ExportFailed('%s; nothing was exported' % error) from error
   if why:
     raise ExportFailed(why)
   os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
@@ -153,18 +177,22 @@ def export(configuration):
     with lock(configuration.state('dump.lock'),
               deadline=configuration.lock_deadline) as descriptor:
       previous = _previous_manifest(configuration)
+      # Before the dump is touched: it could not be sealed.
+      order = _next_order(configuration, previous)
       write_json(_marker(configuration), {'since': time.time()})
       try:
         # What the exporter started holds the lock too: nothing else writes
         # into the dump, even when this process is killed.
         run([configuration.exporter], configuration.export_deadline,
             lock=descriptor)
-        generation = seal(configuration, previous)
+        generation = seal(configuration, previous, order)
       except (Failed, ExportFailed, OSError) as error:
         raise ExportFailed('%s; %s' % (
           error, _keep_old_seal(configuration, previous))) from error
       remove(_marker(configuration))
       return generation
+  except essential.DamagedState as error:
+    raise ExportFailed('%s; nothing was exported' % error) from error
   except LockTimeout as error:
     raise ExportFailed(
       'another export, or a pull by a PBS, has used the dump for more than'

@@ -9,6 +9,7 @@ import typing
 from . import (
   beginning,
   clone,
+  essential,
   exporter,
   former,
   half_import,
@@ -90,8 +91,9 @@ def _running(configuration, name, marker, shared=False):
 
 
 def _leader(configuration, now):
-  generation = from_json(read_json(configuration.state('sealed.json')))
-  problems = _failed_run(configuration, exporter.TASK)
+  generation, wrong = essential.seal(configuration)
+  problems = [Problem('export', wrong)] if wrong else []
+  problems += _failed_run(configuration, exporter.TASK)
   exporting, interrupted = _running(
     configuration, 'dump.lock', 'exporting', shared=True)
   if interrupted:
@@ -99,7 +101,7 @@ def _leader(configuration, now):
       'export', 'an export was interrupted: run bin/exporter again'))
   if generation:
     problems += _late(configuration, 'the leader', generation, now)
-  else:
+  elif not wrong:
     # A new leader has what it took over, until its first export.
     with contextlib.suppress(manifest.InvalidManifest):
       generation = manifest.read(configuration.dump_directory).generation
@@ -115,10 +117,14 @@ def _leader(configuration, now):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
+  problems += _failed_run(configuration, leadership.TASK)
+  if wrong:
+    # Its epoch is not known, nor whether another one is larger.
+    return {'generation': generation, 'exporting': exporting,
+            'leadership': None}, problems
   why = leadership.replaced(configuration)
   if why:
     problems.append(Problem('leadership', why))
-  problems += _failed_run(configuration, leadership.TASK)
   return {'generation': generation, 'exporting': exporting, 'leadership': {
     'epoch': leadership.own_epoch(configuration), 'replaced': why,
     'stopped': leadership.stopped(configuration)}}, problems
@@ -171,23 +177,11 @@ def _care(configuration, archive, now):
     'verified_last': ledger.last or None,
     'verified_longest_ago': min(verified, default=None) or None,
     'drill': drill and drill._asdict(),
-    'history': _history(archive)}, problems
-
-
-def _history(archive):
-  """Return with what the history of an archive begins, and what is known of the
-  rest."""
-  index, found = archive.index(), beginning.record(
-    archive.configuration, archive.name)
-  return {'begins': index[0][1].label if index else None,
-          'anew': beginning.begins_anew(archive),
-          'adopted': found.get('adopted'),
-          'siblings': found.get('siblings', {})}
+    'history': beginning.summary(archive)}, problems
 
 
 def _frozen(configuration, _):
-  return {'generation': from_json(
-    read_json(configuration.state('sealed.json')))}, []
+  return {'generation': essential.read(configuration, 'sealed.json')}, []
 
 
 def _source(configuration, peer, now):

@@ -1,0 +1,92 @@
+"""Damaged state that is not to be guessed at: a person is told what to do."""
+import contextlib
+import io
+import json
+import os
+import pathlib
+
+from resilient import essential, gate, manifest
+from resilient.status import problems, status
+
+from .test_exporter import ExporterCase
+
+_DAMAGES = (b'', b'{"half":', b'\xff\xfe', b'[]', b'{}', b'null', b'7',
+            b'{"epoch": "two", "done": 7, "generation": 7}')
+
+
+class TestSeal(ExporterCase):
+  """sealed.json of a leader."""
+
+  def setUp(self):
+    super().setUp()
+    self.export()
+    self.path_of_seal = pathlib.Path(
+      self.leader.configuration.state('sealed.json'))
+
+  def each_damage(self):
+    """Yield for each damage of the seal."""
+    for damage in _DAMAGES:
+      self.path_of_seal.write_bytes(damage)
+      yield damage
+
+  def asked(self):
+    """Return what the gate answers to a PBS."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+      gate.leader_gate(self.leader.configuration, 'generation')
+    return json.loads(said.getvalue())
+
+  def test_a_pull_goes_on_with_what_is_in_the_dump(self):
+    for damage in self.each_damage():
+      with self.subTest(damage=damage):
+        answer = self.asked()
+        self.assertEqual(answer['generation']['sequence'], 1)
+        self.assertEqual((answer['problem'], answer['epoch']), ('', 1))
+        # It is made again.
+        self.assertEqual(problems(self.leader.configuration), [])
+
+  def test_an_export_goes_on_with_what_is_in_the_dump(self):
+    for number, damage in enumerate(self.each_damage(), 2):
+      with self.subTest(damage=damage):
+        self.assertEqual(self.export(), 0)
+        self.assertEqual(self.offered(), ('1.%d' % number, ''))
+
+  def test_it_is_a_problem_as_long_as_it_is_damaged(self):
+    for damage in self.each_damage():
+      with self.subTest(damage=damage):
+        problem, = problems(self.leader.configuration)
+        self.assertEqual(problem.topic, 'export')
+        self.assertRegex(problem.text, 'sealed.json is damaged: .*; a leader')
+        state = status(self.leader.configuration)
+        self.assertEqual(state['generation']['sequence'], 1)
+
+  def test_without_the_manifest_nothing_is_guessed(self):
+    os.unlink(os.path.join(self.leader.dump, manifest.MANIFEST))
+    for damage in self.each_damage():
+      with self.subTest(damage=damage):
+        with self.assertRaisesRegex(
+            essential.DamagedState, 'sealed.json is damaged: .*bin/status'):
+          self.asked()
+        self.assertEqual(self.export(), 1)
+        self.assertRegex(self.message(), 'sealed.json is damaged: .*bin/status')
+        problem, *_ = problems(self.leader.configuration)
+        self.assertIn('sealed.json is damaged', problem.text)
+        self.assertEqual(self.path_of_seal.read_bytes(), damage)
+
+
+class TestExport(ExporterCase):
+  """Other state of a leader."""
+
+  def test_what_is_damaged_fails_an_export_before_it_begins(self):
+    self.export()
+    self.leader.program('data-exporter', 'touch %s' % self.path('ran'))
+    for name in ('leadership.json', 'replaced.json'):
+      path = pathlib.Path(self.leader.configuration.state(name))
+      for damage in _DAMAGES:
+        with self.subTest(name, damage=damage):
+          path.write_bytes(damage)
+          self.assertEqual(self.export(), 1)
+          self.assertRegex(self.message(), '%s is damaged: .*; .*' % name)
+          self.assertFalse(os.path.exists(self.path('ran')))
+          path.unlink()
+          self.assertEqual(self.offered(), ('1.1', ''))
+          self.assertIntact('one')
