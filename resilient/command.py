@@ -14,6 +14,7 @@ import time
 
 from . import configuration as configuration_module
 from .durable import LockTimeout
+from .essential import DamagedState
 
 
 def _parser():
@@ -185,6 +186,8 @@ def main(argv=None):
     return _dispatch(arguments) or 0
   except configuration_module.InvalidConfiguration as error:
     sys.stderr.write('invalid configuration: %s\n' % error)
+  except DamagedState as error:
+    sys.stderr.write('%s\n' % error)
   except LockTimeout as error:
     sys.stderr.write('%s: already running? %s\n' % (arguments.command, error))
   return 1

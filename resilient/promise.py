@@ -13,7 +13,7 @@ import zope.interface
 
 from . import configuration as configuration_module, heartbeat, notify
 from .durable import is_locked
-from .status import problems
+from .status import DAMAGE, problems
 
 # A promise is asked right after its service was started.
 _PATIENCE = 6
@@ -122,7 +122,7 @@ class Backup(_Configured):
   """None of `topics` has a problem."""
 
   def problem(self):
-    topics = self.getConfig('topics').split()
+    topics = [*self.getConfig('topics').split(), DAMAGE]
     return '; '.join(problem.text for problem in problems(self.load())
                      if problem.topic in topics)
 

@@ -24,6 +24,9 @@ from .durable import encodable, is_locked, read_json, read_note
 from .generation import from_json
 from .takeover_journal import unfinished
 
+# What each promise shows, whatever its topics: nobody knows what is wrong.
+DAMAGE = 'damage'
+
 
 class Problem(typing.NamedTuple):
   """topic: which promise shows it.  text: one sentence for the operator."""
@@ -237,6 +240,7 @@ def _plain(value):
 
 
 def _evaluate(configuration, now):
+  essential.check(configuration)
   roles = {'export': _leader, 'import': _clone, 'pull-backup': _pbs,
            'frozen': _frozen}
   state, found = roles[configuration.role](configuration, now)
@@ -245,11 +249,14 @@ def _evaluate(configuration, now):
 
 def problems(configuration):
   """Return the list of Problems of the partition."""
-  return _evaluate(configuration, time.time())[1]
+  try:
+    return _evaluate(configuration, time.time())[1]
+  except essential.DamagedState as error:
+    return [Problem(DAMAGE, str(error))]
 
 
 def status(configuration):
-  """Return the state of the partition, for JSON."""
+  """Return the state of the partition, for JSON.  Raises DamagedState."""
   now = time.time()
   state, found = _evaluate(configuration, now)
   return dict(

@@ -4,11 +4,16 @@ import io
 import json
 import os
 import pathlib
+import subprocess
 
-from resilient import essential, gate, manifest
+from resilient import essential, gate, manifest, promise
+from resilient.durable import write_json
 from resilient.status import problems, status
 
+from .partition import ROOT
+from .support import generation
 from .test_exporter import ExporterCase
+from .test_promise import PromiseCase
 
 _DAMAGES = (b'', b'{"half":', b'\xff\xfe', b'[]', b'{}', b'null', b'7',
             b'{"epoch": "two", "done": 7, "generation": 7}')
@@ -90,3 +95,44 @@ class TestExport(ExporterCase):
           path.unlink()
           self.assertEqual(self.offered(), ('1.1', ''))
           self.assertIntact('one')
+
+
+class TestShown(PromiseCase):
+  """bin/status, and the promises."""
+
+  def assertShown(self, role, name, good):
+    """Damage of the state file `name` is one line, here and there; `good`, a
+    value, is none."""
+    place = self.partition(role, patience=3600)
+    path = pathlib.Path(place.configuration.state(name))
+    line = '^[^\n]*%s is damaged: [^\n]*; [^\n]+$' % name
+    for damage in _DAMAGES:
+      with self.subTest(name, damage=damage):
+        path.write_bytes(damage)
+        self.assertRegex(self.problem(
+          promise.Backup, configuration=place.at('etc/resilient.json'),
+          topics='freshness'), line)
+        problem, = problems(place.configuration)
+        self.assertRegex(problem.text, line)
+    for options in ((), ('--json',)):
+      result = subprocess.run(
+        [*place.command('status'), *options], cwd=ROOT, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+      self.assertEqual((result.returncode, result.stdout), (1, ''))
+      self.assertRegex(result.stderr.rstrip('\n'), line)
+    write_json(path, good)
+    status(place.configuration)
+
+  def test_a_leader(self):
+    self.assertShown('export', 'leadership.json', {'epoch': 2, 'since': 1e9})
+    self.assertShown('export', 'replaced.json', {
+      'at': 1e9, 'epoch': 2, 'fenced': False, 'why': 'by another'})
+
+  def test_a_clone(self):
+    for name in ('imported.json', 'verified.json', 'staged.json'):
+      self.assertShown('import', name, {
+        'generation': generation().to_json(), 'at': 1e9})
+    self.assertShown('import', 'takeover.json', {'done': ['fenced']})
+
+  def test_a_frozen_leader(self):
+    self.assertShown('frozen', 'sealed.json', generation().to_json())
