@@ -30,13 +30,14 @@ from .reserve import DiskFull
 log = logging.getLogger('resilient.history')
 
 
-def generations(repository, place):
-  """Yield (time, Generation, '') for each increment of `repository`, oldest
-  first, as its manifest says, or (time, None, why there is none).
+def generations(repository, place, before=float('inf')):
+  """Yield (time, Generation, '') for each increment of `repository` of a time
+  `before` that, oldest first, as its manifest says, or (time, None, why there
+  is none).
 
   place: the path of a directory for what is restored on the way.
   """
-  for when in repository.times():
+  for when in (item for item in repository.times() if item < before):
     generation, problem = None, ''
     try:
       remove_tree(place)

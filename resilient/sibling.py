@@ -62,6 +62,20 @@ def gained(archive, theirs):
   return found
 
 
+def _require_manifests(archive):
+  """Raise _Unfit if increments would be lost that the index cannot name: those
+  of the former stack have no manifest, and are older than all that it names.
+  What has one, and is not in the index, is of a pull that did not end well."""
+  with archive.locked(shared=True):
+    for when, generation, _ in history.generations(
+        archive.repository, archive.place('index'), archive.index()[0][0]):
+      if generation is None:
+        raise _Unfit(
+          'the increment of %s here has no manifest that can be read, and'
+          ' would be lost; bin/adopt takes a sibling\'s archive and keeps this'
+          ' one' % time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(when)))
+
+
 def _ask(remote, name):
   answer = remote.ask('generations ' + name)
   found = [from_json(item) for item in answer] if isinstance(
@@ -84,6 +98,7 @@ def _best(archive, siblings):
       if refused and refused['gain'] == [item.digest for item in gain] and abs(
           time.time() - refused['at']) < _REFUSED:
         raise _Unfit(refused['why'])
+      _require_manifests(archive)
       offers.append((remote, gain))
     except (Failed, NotIntroduced, ValueError, _Unfit) as error:
       why[peer.task] = str(error)
@@ -153,18 +168,22 @@ def _copy(archive, remote):
   return False
 
 
+def _refusals(found, remote, gain, why):
+  """Return what is refused: what `found` has, and `gain` of `remote`."""
+  return dict(found.get('refused', {}), **{remote.alias: {
+    'gain': [item.digest for item in gain], 'at': time.time(), 'why': why}})
+
+
 def _refuse(archive, remote, gain, error):
   found = record(archive.configuration, archive.name)
-  refused = dict(found.get('refused', {}), **{remote.alias: {
-    'gain': [item.digest for item in gain], 'at': time.time(),
-    'why': str(error)}})
-  save(archive, dict(found, copy=None, refused=refused))
+  save(archive, dict(
+    found, copy=None, refused=_refusals(found, remote, gain, str(error))))
   history.discard(archive)
   raise TransferFailed('the archive of %s is not taken: %s' % (
     remote.alias, error)) from error
 
 
-def _take(archive, remote, gain, report):
+def _take(archive, remote, offered, report):
   """Verify the copy, and have it be the archive, if it is good.  Raises
   history.Unfinished, TransferFailed."""
   configuration, place = archive.configuration, archive.place('adopting')
@@ -176,7 +195,7 @@ def _take(archive, remote, gain, report):
     # By what is in it, whatever the sibling says.
     gain = gained(archive, [generation for _, generation in index])
   except (_Unfit, history.NotAdopted) as error:
-    _refuse(archive, remote, gain, error)
+    _refuse(archive, remote, offered, error)
   anew = begins_anew(archive)
   history.take(archive, place, index)
   report.quiet, report.generation = False, index[-1][1].label
@@ -187,6 +206,9 @@ def _take(archive, remote, gain, report):
   log.warning('archive %s: %s', archive.name, report.message)
   save(archive, {
     **({'first': index[0][1].digest} if anew else {}),
+    # What it does not know to be damaged, it offers again.
+    'refused': _refusals({}, remote, [
+      item for item in offered if item not in gain], 'the rest is damaged'),
     'adopted': {
       'from': remote.alias, 'host': remote.peer.host, 'at': time.time(),
       'first': index[0][1].label, 'last': index[-1][1].label,
@@ -201,11 +223,8 @@ def adopt(configuration, peer, report):
     # A pull is due: what is newest comes first.
     return
   note_beginning(archive)
-  known = {when for when, _ in archive.index()}
   with history.adopting(archive):
-    if not (begins_anew(archive) or _damaged(archive)) or not known.issuperset(
-        # Those of the former stack have no manifest, and would be lost.
-        archive.repository.times()):
+    if not (begins_anew(archive) or _damaged(archive)):
       _clean(archive)
       return
     remote, gain = _best(archive, peer.siblings)

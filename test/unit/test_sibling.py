@@ -3,6 +3,7 @@ import shutil
 import unittest.mock
 
 from resilient import history, sibling
+from resilient.archive import Archive
 from resilient.durable import read_json
 from resilient.process import Failed
 from resilient.status import problems
@@ -37,6 +38,27 @@ class TestLost(SiblingCase):
     self.assertTrue(self.adopt())
     self.assertEqual(read_json(self.pbs.configuration.state(
       'history-data.json'))['adopted'], adopted)
+
+  def test_a_first_pull_that_was_killed_while_it_verified_hinders_nothing(self):
+    self.lose()
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=KeyboardInterrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        self.pull(self.pbs)
+    self.go_on('four')
+    self.pull_both()
+    self.assertEqual(self.labels(), ['1.4'])
+    self.assertEqual(len(self.archive_at(self.pbs).repository.times()), 2)
+    self.assertTrue(self.adopt())
+    self.assertWhole()
+
+  def test_a_first_pull_that_was_refused_hinders_nothing(self):
+    self.lose()
+    self.refuse()
+    self.go_on('four')
+    self.pull_both()
+    self.assertTrue(self.adopt())
+    self.assertWhole()
 
   def test_a_sibling_that_is_away_is_asked_again(self):
     self.lose()

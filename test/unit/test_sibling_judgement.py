@@ -1,13 +1,14 @@
 """What a PBS takes from a sibling, and what it never does."""
 import os
-import pathlib
 import unittest.mock
 
 from resilient import beginning, sibling
 from resilient.durable import write_json
+from resilient.process import run
 from resilient.transfer import archive_of
 
 from .archive_case import flip
+from .partition import RDIFF_BACKUP, write_tree
 from .sibling_case import SiblingCase
 from .support import generation
 
@@ -20,6 +21,16 @@ class TestDamaged(SiblingCase):
     self.assertTrue(self.adopt())
     self.assertWhole()
     self.assertEqual(self.history()['adopted']['gained'], ['1.1'])
+
+  def test_it_is_replaced_after_a_pull_that_was_refused_too(self):
+    self.go_on('four')
+    self.refuse()
+    self.go_on('five')
+    self.pull_both()
+    self.damage(self.pbs)
+    self.assertTrue(self.adopt())
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.5'])
+    self.assertWhole(without=[4])
 
   def test_what_is_damaged_at_the_sibling_is_not_taken(self):
     self.damage(self.pbs)
@@ -37,7 +48,11 @@ class TestDamaged(SiblingCase):
     self.assertTrue(self.adopt())
     self.assertEqual(self.labels(), ['1.2', '1.3'])
     # And is not asked for what it has not: the next one would be.
-    self.assertTrue(self.adopt())
+    with unittest.mock.patch.object(sibling, '_copy') as copied:
+      self.assertTrue(self.adopt())
+    copied.assert_not_called()
+    self.assertEqual(self.history()['siblings'],
+                     {'sibling-7-data': 'the rest is damaged'})
 
   def test_a_sibling_that_lies_changes_nothing_and_is_left_alone(self):
     self.damage(self.pbs)
@@ -147,10 +162,19 @@ class TestJudgement(SiblingCase):
     self.assertIn("sibling-7 is 'x ssh-ed25519 AAAA'", wrong[0])
 
   def test_what_the_former_stack_left_is_not_given_up(self):
+    self.lose()
     archive = self.archive_at(self.pbs)
-    with unittest.mock.patch.object(
-        type(archive.repository), 'times', lambda _: [1, *(
-          when for when, _ in archive.index())]):
-      self.assertTrue(self.adopt())
-    self.assertEqual(self.labels(), ['1.3'])
-    self.assertTrue(pathlib.Path(archive.path).is_dir())
+    os.makedirs(os.path.dirname(archive.path))
+    write_tree(self.path('former'), {'marker': 'of the former stack'})
+    run([RDIFF_BACKUP, '--api-version', '201', '--current-time', '1000',
+         'backup', self.path('former'), archive.path], 60)
+    self.pull(self.pbs)
+    self.go_on('four')
+    self.pull_both()
+    archive.note(archive.index()[0][1], 'damaged')
+    self.assertTrue(self.adopt())
+    self.assertEqual(self.labels(), ['1.3', '1.4'])
+    archive.repository.restore(1000, self.path('restored'))
+    self.assertEqual(self.read('restored/marker'), 'of the former stack')
+    self.assertIn('the increment of 1970-01-01 00:16:40 UTC here has no',
+                  self.history()['siblings']['sibling-7-data'])
