@@ -2,11 +2,15 @@
 have it.  Kept in ``history-<name>.json``.
 """
 import logging
+import time
 
 from .clock import moment
 from .durable import read_note, write_json
 
 log = logging.getLogger('resilient.beginning')
+
+# What was refused is looked at again after this.
+_REFUSED = 86400
 
 
 def _path(configuration, name):
@@ -39,6 +43,22 @@ def save(archive, found):
   path = _path(archive.configuration, archive.name)
   if found != read_note(path, _understood):
     write_json(path, found)
+
+
+def refusals(found, alias, gain, why):
+  """Return what is refused: what `found`, a record, has, and what sibling
+  `alias` offers to give, the Generations `gain`."""
+  return dict(found.get('refused', {}), **{alias: {
+    'gain': [item.digest for item in gain], 'at': time.time(), 'why': why}})
+
+
+def why_refused(found, alias, gain):
+  """Return why `gain` of sibling `alias` was refused not long ago, or ''."""
+  refused = found.get('refused', {}).get(alias)
+  if refused and refused['gain'] == [item.digest for item in gain] and abs(
+      time.time() - refused['at']) < _REFUSED:
+    return refused['why']
+  return ''
 
 
 def note_beginning(archive):

@@ -1,12 +1,14 @@
 """Task ``adopt-<name>`` of a PBS: what is missing or damaged in the archive is
 taken from that of a sibling.  See "Adoption" in docs/design.rst.
 """
+import contextlib
 import functools
 import logging
 import os
 import time
 
-from . import history, manifest
+from . import beginning, history, manifest, verification
+from .archive import Damaged
 from .beginning import begins_anew, note_beginning, record, save
 from .durable import make_directories_writable
 from .generation import from_json
@@ -26,8 +28,6 @@ _RECEIVING = ('--delete', '--partial', '--fsync')
 # Its last differences are copied while the sibling cannot pull.
 _FINAL_DEADLINE = 600
 _SIZE_DEADLINE = 600
-# What was refused is looked at again after this.
-_REFUSED = 86400
 
 
 class _Unfit(Exception):
@@ -94,10 +94,9 @@ def _best(archive, siblings):
     try:
       remote = Remote(archive.configuration, peer)
       gain = gained(archive, _ask(remote, archive.name))
-      refused = found.get('refused', {}).get(peer.task)
-      if refused and refused['gain'] == [item.digest for item in gain] and abs(
-          time.time() - refused['at']) < _REFUSED:
-        raise _Unfit(refused['why'])
+      refused = beginning.why_refused(found, peer.task, gain)
+      if refused:
+        raise _Unfit(refused)
       _require_manifests(archive)
       offers.append((remote, gain))
     except (Failed, NotIntroduced, ValueError, _Unfit) as error:
@@ -168,19 +167,24 @@ def _copy(archive, remote):
   return False
 
 
-def _refusals(found, remote, gain, why):
-  """Return what is refused: what `found` has, and `gain` of `remote`."""
-  return dict(found.get('refused', {}), **{remote.alias: {
-    'gain': [item.digest for item in gain], 'at': time.time(), 'why': why}})
-
-
 def _refuse(archive, remote, gain, error):
   found = record(archive.configuration, archive.name)
-  save(archive, dict(
-    found, copy=None, refused=_refusals(found, remote, gain, str(error))))
+  save(archive, dict(found, copy=None, refused=beginning.refusals(
+    found, remote.alias, gain, str(error))))
   history.discard(archive)
   raise TransferFailed('the archive of %s is not taken: %s' % (
     remote.alias, error)) from error
+
+
+def _verify_again(archive, index, report):
+  """Verify what was found damaged here and would be lost, for it is not in
+  `index`: what hindered then may be over.  Raises Failed, TransferFailed."""
+  lost = _damaged(archive) - {item.digest for _, item in index}
+  for when, generation in archive.index():
+    with contextlib.suppress(Damaged):
+      while generation.digest in lost and verification.verify(
+          archive, when, generation, report):
+        pass
 
 
 def _take(archive, remote, offered, report):
@@ -192,6 +196,7 @@ def _take(archive, remote, offered, report):
       archive, Repository(configuration, place),
       functools.partial(log.info, '%s: %s', remote.alias),
       time.monotonic() + configuration.verification_deadline)
+    _verify_again(archive, index, report)
     # By what is in it, whatever the sibling says.
     gain = gained(archive, [generation for _, generation in index])
   except (_Unfit, history.NotAdopted) as error:
@@ -207,7 +212,7 @@ def _take(archive, remote, offered, report):
   save(archive, {
     **({'first': index[0][1].digest} if anew else {}),
     # What it does not know to be damaged, it offers again.
-    'refused': _refusals({}, remote, [
+    'refused': beginning.refusals({}, remote.alias, [
       item for item in offered if item not in gain], 'the rest is damaged'),
     'adopted': {
       'from': remote.alias, 'host': remote.peer.host, 'at': time.time(),

@@ -133,14 +133,15 @@ class SiblingCase(TreeCase):
     """Return what bin/status says of the history."""
     return status(self.pbs.configuration)['archives']['data']['history']
 
-  def damage(self, pbs, note=True):
-    """Damage the oldest increment of `pbs`; verification named it."""
+  def damage(self, pbs, note=True, number=0):
+    """Damage an increment of `pbs`, the oldest first; verification named it."""
     archive = self.archive_at(pbs)
     folder = os.path.join(archive.path, 'rdiff-backup-data/increments')
-    flip(os.path.join(folder, min(
-      name for name in os.listdir(folder) if name.startswith('marker.'))), -1)
+    flip(os.path.join(folder, sorted(
+      name for name in os.listdir(folder)
+      if name.startswith('marker.'))[number]), -1)
     if note:
-      archive.note(archive.index()[0][1], 'damaged')
+      archive.note(archive.index()[number][1], 'damaged')
 
   def assertWhole(self, without=()):
     """Every generation restores, but for the numbers `without`, and nothing is
