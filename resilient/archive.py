@@ -186,15 +186,26 @@ class Archive:
     if differences:
       raise Damaged(manifest.mismatch(found, differences))
 
+  def _present(self, index):
+    """Return the time by this machine's clock, or by the leader's as the leader
+    last said it, if that is earlier: one clock that is ahead makes nothing old.
+    """
+    said = read_json(self.configuration.state('source-%s.json' % self.name), {})
+    told = said.get('now')
+    if not isinstance(told, (int, float)):
+      # A leader of an older release says when it sealed, and no more.
+      newest = from_json(said.get('generation')) or (index and index[-1][1])
+      told = newest.sealed if newest else 0
+    return min(time.time(), told)
+
   def prune(self, older_than):
     """Remove the increments older than `older_than`, a duration; also while
     the disk is full, and after a pull that failed.
 
     Returns how many.  Raises process.Failed, LockTimeout.
     """
-    moment = oldest_kept(
-      [when for when, _ in self.index()], older_than,
-      max(int(time.time()), self.repository.last_time()))
+    index = self.index()
+    moment = oldest_kept(index, older_than, self._present(index))
     if moment is None:
       return 0
     with self.locked() as held, self._reserve.lent():

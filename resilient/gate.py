@@ -14,6 +14,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 
 from . import clone, exporter, former, launch_rdiff_backup, leadership
 from .archive import Archive
@@ -92,7 +93,7 @@ def leader_gate(configuration, request):
       if request == 'generation':
         _say({'generation': generation and generation.to_json(), 'size': size,
               'epoch': leadership.own_epoch(configuration),
-              'problem': problem, 'busy': False})
+              'now': time.time(), 'problem': problem, 'busy': False})
         return
       if problem:
         raise Denied(problem)

@@ -1,6 +1,8 @@
 """How long an archive keeps its increments."""
 import re
 
+from .clock import past
+
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'D': 86400, 'W': 7 * 86400,
           'M': 30 * 86400, 'Y': 365 * 86400}
 
@@ -16,18 +18,37 @@ def seconds(duration):
              for number, unit in re.findall(r'(\d+)([smhDWMY])', duration))
 
 
-def oldest_kept(times, older_than, now):
+def _origins(index, now):
+  """Return when each generation of `index` came to be, as late as that can have
+  been.
+
+  Two clocks say so: the leader's when it sealed, and the PBS's when it pulled.
+  What one of them says is not believed if it is after `now`; a generation that
+  none of them dates is as young as the next one.
+  """
+  origins, following = [], now
+  for when, generation in reversed(index):
+    following = max(
+      past(when, now), past(generation.sealed, now)) or following
+    origins.append(following)
+  return origins[::-1]
+
+
+def oldest_kept(index, older_than, now):
   """Return before which time increments are to be removed, or None if there
   are none.
 
-  times: of the generations, the oldest first.  older_than: a duration, or how
-  many are kept beside the newest, which always is.
+  index: of the archive, as it returns it.  older_than: a duration, or how many
+  generations are kept beside the newest, which always is.
   """
+  times = [when for when, _ in index]
+  if not times:
+    return None
   age = seconds(older_than)
   if age is None:
-    moment = times[-1 - int(older_than[:-1]):][0] if times else 0
+    kept = times[-1 - int(older_than[:-1]):]
   else:
-    moment = now - age
-  if any(when < moment for when in times[:-1]):
-    return min(moment, times[-1])
-  return None
+    kept = [when for when, origin in zip(
+      times, _origins(index, now), strict=True) if origin >= now - age]
+  oldest = kept[0] if kept else times[-1]
+  return oldest if oldest != times[0] else None
