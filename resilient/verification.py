@@ -7,7 +7,7 @@ import logging
 import os
 import time
 
-from . import manifest
+from . import clock, manifest
 from .archive import Damaged
 from .durable import remove_tree
 from .entries import describe, Unkeepable
@@ -45,7 +45,7 @@ def choose(archive, interval, now):
     return None
   if abs(now - ledger.at(index[-1][1])) > _MIRROR_AGE:
     return index[-1]
-  return min(index, key=lambda item: ledger.at(item[1]))
+  return min(index, key=lambda item: clock.past(ledger.at(item[1]), now))
 
 
 def late(archive, interval, since, now):

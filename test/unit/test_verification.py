@@ -84,6 +84,15 @@ class TestVerification(ArchiveCase):
           'at': ledger.last})
         self.assertEqual(self.topics(), topics)
 
+  def test_what_was_verified_by_a_clock_that_was_ahead_has_its_turn(self):
+    with unittest.mock.patch('time.time', lambda: self.now + 365 * DAY):
+      self.archive.note(self.archive.index()[0][1])
+    turns = []
+    for _ in range(2):
+      self.verify()
+      turns.append(self.last())
+    self.assertEqual(turns, ['1.1', '1.2'])
+
   def test_a_damaged_increment_is_named_until_it_is_pruned(self):
     flip(self.increment('marker'), -1)
     self.assertRegex(
