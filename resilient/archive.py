@@ -11,6 +11,7 @@ from .durable import (
   fsync_directory,
   lock,
   read_json,
+  read_note,
   remove,
   remove_tree,
   write_json,
@@ -190,11 +191,12 @@ class Archive:
     """Return the time by this machine's clock, or by the leader's as the leader
     last said it, if that is earlier: one clock that is ahead makes nothing old.
     """
-    said = read_json(self.configuration.state('source-%s.json' % self.name), {})
-    told = said.get('now')
+    told, generation = read_note(
+      self.configuration.state('source-%s.json' % self.name), lambda said: (
+        said.get('now'), from_json(said.get('generation'))), (None, None))
     if not isinstance(told, (int, float)):
       # A leader of an older release says when it sealed, and no more.
-      newest = from_json(said.get('generation')) or (index and index[-1][1])
+      newest = generation or (index and index[-1][1])
       told = newest.sealed if newest else 0
     return min(time.time(), told)
 

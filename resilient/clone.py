@@ -7,6 +7,7 @@ import logging
 import os
 import time
 
+from . import essential
 from .copies import holds, Unverified, verify
 from .durable import (
   exchange,
@@ -14,7 +15,6 @@ from .durable import (
   is_locked,
   lock,
   make_directories_writable,
-  read_json,
   remove,
   remove_tree,
   write_json,
@@ -29,16 +29,11 @@ _STAGING_WAIT = 30
 
 def record(configuration, name):
   """Return (Generation or None, time in seconds since 1970-01-01 UTC or None)
-  of a state file.  Raises ValueError, with its path."""
-  path = configuration.state(name)
-  try:
-    found = read_json(path)
-    if found is None:
-      return None, None
-    return from_json(found['generation']), float(found['at'])
-  except (KeyError, TypeError, ValueError) as error:
-    raise ValueError('%s is damaged: remove it, and let a PBS bring the copy'
-                     ' again' % path) from error
+  of a state file.  Raises essential.DamagedState."""
+  found = essential.read(configuration, name)
+  if found is None:
+    return None, None
+  return from_json(found['generation']), found['at']
 
 
 def write_record(configuration, name, generation):

@@ -1,8 +1,7 @@
 """A frozen leader that is brought back: it takes over from its successor."""
 import typing
 
-from . import leadership, peer_status, succession
-from .durable import read_json
+from . import essential, leadership, peer_status, succession
 from .generation import from_json
 
 
@@ -21,7 +20,7 @@ class Found(typing.NamedTuple):
 
 def sealed(configuration):
   """Return the Generation that was sealed here last, or None."""
-  return from_json(read_json(configuration.state('sealed.json')))
+  return essential.seal(configuration)[0]
 
 
 def look(configuration, master, own):
@@ -31,7 +30,7 @@ def look(configuration, master, own):
   """
   name = configuration.name
   last = sealed(configuration)
-  replaced = read_json(configuration.state('replaced.json'), {})
+  replaced = essential.read(configuration, 'replaced.json') or {}
   epochs = [leadership.own_epoch(configuration), replaced.get('epoch', 0)]
   if not succession.is_claimed(own, name + '0'):
     return Found(

@@ -69,6 +69,8 @@ _FILES = {
     'remove it: the copy that is here is imported again')),
   'verified.json': (_held, _SENT_AGAIN),
   'staged.json': (_held, _SENT_AGAIN),
+  # It tells enough by being there.
+  'importing.json': (_held, 'the next import makes it again'),
 }
 _LEADERSHIP = ('leadership.json', 'replaced.json')
 _OF_ROLE = {

@@ -92,16 +92,16 @@ def _done(archive):
   return archive.configuration.state('adopting-%s.json' % archive.name)
 
 
-def _read(path):
-  return read_note(path, lambda note: {
+def _read(archive):
+  return read_note(_done(archive), lambda note: {
     when: from_json(item).to_json() for when, item in note.items()}, {})
 
 
 def forget(archive, digests):
   """What is verified of a copy is not, as far as it is one of `digests`."""
-  path = _done(archive)
-  write_json(path, {when: item for when, item in _read(path).items()
-                    if item['digest'] not in digests})
+  write_json(_done(archive), {
+    when: item for when, item in _read(archive).items()
+    if item['digest'] not in digests})
 
 
 def discard(archive):
@@ -142,8 +142,7 @@ def verified(archive, repository, report, until=float('inf')):
   until: when to stop, by the monotonic clock; something is verified always.
   Raises NotAdopted, Unfinished.
   """
-  path = _done(archive)
-  done = _read(path)
+  path, done = _done(archive), _read(archive)
   index, stop = [], False
   for when in repository.times():
     try:

@@ -1,8 +1,9 @@
 """Task ``import`` of a clone: load the newest verified copy."""
+import contextlib
 import logging
 import os
 
-from . import clone, half_import, leadership, manifest, signature
+from . import clone, essential, half_import, leadership, manifest, signature
 from .durable import lock, LockTimeout
 from .generation import Refused
 from .process import Failed, run
@@ -86,9 +87,11 @@ def complete(configuration, held):
 
 def task(configuration):
   """One run of the task.  Returns whether it succeeded."""
-  if leadership.has_taken_over(configuration):
-    # It leads, until the node gives it that role, and may be replaced, too.
-    return leadership.task(configuration)
+  # What is damaged is told by its promise.
+  with contextlib.suppress(essential.DamagedState):
+    if leadership.has_taken_over(configuration):
+      # It leads, until the node gives it that role, and may be replaced, too.
+      return leadership.task(configuration)
   with configuration.store.recording(clone.TASK) as report:
     try:
       import_newest(configuration, report)

@@ -7,9 +7,8 @@ See "Takeover" in docs/design.rst.
 import logging
 import time
 
-from . import succession
-from .durable import read_json, remove, write_json
-from .generation import from_json
+from . import essential, succession
+from .durable import remove, write_json
 from .master import Master, MasterError
 from .process import Failed, run
 from .takeover_journal import Journal
@@ -21,14 +20,14 @@ _PATIENCE = 5
 
 
 def own_epoch(configuration):
-  """Return the epoch of this leader."""
-  sealed = from_json(read_json(configuration.state('sealed.json')))
-  told = read_json(configuration.state('leadership.json'), {}).get('epoch', 1)
-  return max(told, sealed.epoch if sealed else 1)
+  """Return the epoch of this leader.  Raises essential.DamagedState."""
+  sealed, _ = essential.seal(configuration)
+  told = essential.read(configuration, 'leadership.json') or {'epoch': 1}
+  return max(told['epoch'], sealed.epoch if sealed else 1)
 
 
 def _record(configuration):
-  return read_json(configuration.state('replaced.json'))
+  return essential.read(configuration, 'replaced.json')
 
 
 def replaced(configuration):

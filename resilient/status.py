@@ -20,7 +20,7 @@ from . import (
 )
 from .archive import Archive
 from .clock import ahead, deployed, past
-from .durable import encodable, is_locked, read_json, read_note
+from .durable import encodable, is_locked, read_note
 from .generation import from_json
 from .takeover_journal import unfinished
 
@@ -108,8 +108,8 @@ def _leader(configuration, now):
     # A new leader has what it took over, until its first export.
     with contextlib.suppress(manifest.InvalidManifest):
       generation = manifest.read(configuration.dump_directory).generation
-    since = read_json(
-      configuration.state('leadership.json'), {}).get('since')
+    told = essential.read(configuration, 'leadership.json') or {}
+    since = told.get('since')
     since = past(since, now) if since else _deployed(configuration, now)
     if now > exporter.due(configuration, since):
       problems.append(Problem('freshness', 'no export has ever succeeded here'))
@@ -121,10 +121,6 @@ def _leader(configuration, now):
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
   problems += _failed_run(configuration, leadership.TASK)
-  if wrong:
-    # Its epoch is not known, nor whether another one is larger.
-    return {'generation': generation, 'exporting': exporting,
-            'leadership': None}, problems
   why = leadership.replaced(configuration)
   if why:
     problems.append(Problem('leadership', why))

@@ -7,9 +7,9 @@ import logging
 import sqlite3
 import time
 
-from . import comeback, doubts, succession
+from . import comeback, doubts, essential, succession
 from .clone import imported
-from .durable import lock, LockTimeout, read_json
+from .durable import lock, LockTimeout
 from .importer import complete as complete_import
 from .master import Master, MasterError
 from .takeover_journal import Journal, leader_name, unfinished
@@ -66,8 +66,10 @@ def takeover(configuration, force=False, bring_back=False, master=None):
     raise TakeoverRefused('%s; this one stays what it was' % error) from error
   except LockTimeout as error:
     raise TakeoverRefused('a takeover is running here: %s' % error) from error
+  except essential.DamagedState as error:
+    raise TakeoverRefused(str(error)) from error
   except (ValueError, OSError, sqlite3.Error) as error:
-    # A state file that is damaged, or a disk that is full.
+    # A disk that is full, for instance.
     raise TakeoverRefused('%s. %s' % (
       error, unfinished(configuration) or 'Nothing was changed')) from error
   return '%s is now %s, with generation %s of the data and epoch %d. %s' % (
@@ -82,7 +84,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
   now = time.time()
   common = {
     'done': [], 'title': own.title, 'at': now,
-    'leadership': read_json(configuration.state('leadership.json')),
+    'leadership': essential.read(configuration, 'leadership.json'),
     # What it was told before; another claim is of who takes over meanwhile.
     'claim': succession.claim_of(own, leader_name(configuration)),
     # No other candidate uses this one.

@@ -1,8 +1,8 @@
 """``takeover.json``: what a takeover decided, and how far it came."""
 import time
 
-from . import succession
-from .durable import read_json, remove, write_json
+from . import essential, succession
+from .durable import remove, write_json
 
 STEPS = ('fenced', 'replaced', 'renamed', 'promoted', 'banged')
 
@@ -16,15 +16,12 @@ class Journal:
   """The journal of the partition of `configuration`; `record` is all of it,
   and empty if there is none.
 
-  Raises ValueError, if it is damaged.
+  Raises essential.DamagedState.
   """
 
   def __init__(self, configuration):
     self._path = configuration.state('takeover.json')
-    self.record = read_json(self._path, {})
-    if not isinstance(self.record, dict) or (
-        self.record and not isinstance(self.record.get('done'), list)):
-      raise ValueError('%s is damaged' % self._path)
+    self.record = essential.read(configuration, 'takeover.json') or {}
 
   @property
   def left(self):
@@ -57,11 +54,7 @@ class Journal:
 def unfinished(configuration):
   """Return a sentence on a takeover that was begun here and is not complete,
   or ''."""
-  try:
-    left = Journal(configuration).left
-  except ValueError as error:
-    return ('%s: a takeover may have been begun here; remove this file, and run'
-            ' bin/takeover again' % error)
+  left = Journal(configuration).left
   return left and (
     'a takeover was begun here and is not complete (left: %s): run bin/takeover'
     ' again' % ', '.join(left)) or ''

@@ -81,7 +81,7 @@ class TestTakeover(TakeoverCase):
     for data in ('', '[]', '{"done": 1}'):
       path.write_text(data, encoding='ascii')
       with self.assertRaisesRegex(
-          takeover.TakeoverRefused, 'remove this file, and run bin/takeover'):
+          takeover.TakeoverRefused, 'move it away and, .* run bin/takeover'):
         self.take_over()
     path.unlink()
     self.assertIn('leads already', self.take_over())

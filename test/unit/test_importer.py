@@ -112,7 +112,7 @@ class TestImport(CloneCase):
                  self.configuration.state('takeover.json')):
       with self.subTest(name):
         self.stage(clone.newest(self.configuration).sequence + 1)
-        pathlib.Path(name).write_text('{}', encoding='ascii')
+        pathlib.Path(name).write_text('{"done": []}', encoding='ascii')
         self.assertTrue(importer.task(self.configuration))
         self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
         self.assertEqual(self.label(clone.imported), '1.1')
