@@ -26,6 +26,12 @@ class Failed(Exception):
     super().__init__(message)
     self.status = status
 
+  @property
+  def unfinished(self):
+    """Whether it did not come to an end by itself: then it says nothing of what
+    it was to read."""
+    return self.status is None or self.status < 0
+
 
 class Result:
   """status: exit status.  output: the last 64 KiB of what it printed."""

@@ -9,6 +9,7 @@ from . import launch_rdiff_backup
 from .durable import remove
 from .entries import ARCHIVE_DATA
 from .process import run
+from .reserve import free
 
 _QUICK = 3600
 # rdiff-backup's exit status is a sum of flags; 1 is the one that means that it
@@ -73,6 +74,17 @@ class Repository:
     0."""
     return max(self._times(_MIRROR), default=0)
 
+  def _temporary(self):
+    """Return a directory for temporary files.  rdiff-backup writes whole files
+    there to restore and to regress; they have no name, so none is left when it
+    is killed."""
+    beside = os.path.dirname(self.path)
+    try:
+      # The other has more room when the archive's disk is full.
+      return max(beside, tempfile.gettempdir(), key=free)
+    except OSError:
+      return beside
+
   def _run(self, arguments, deadline=None, accepted=_NO_ERROR, held=None,
            now=None):
     clock = () if now is None else ('--current-time', str(now))
@@ -80,7 +92,7 @@ class Repository:
       [*launch_rdiff_backup.command(self._configuration.rdiff_backup),
        '--api-version', '201', *clock, *arguments],
       deadline or self._configuration.transfer_deadline,
-      accepted, lock=held)
+      accepted, environment={'TMPDIR': self._temporary()}, lock=held)
 
   def backup(self, remote, now, held=None):
     """Make the mirror what is behind ssh.Remote `remote`, as of time `now`."""

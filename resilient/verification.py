@@ -86,11 +86,10 @@ def _differences_of_mirror(archive, wanted):
   for entry in wanted:
     try:
       found = describe(os.fsencode(archive.path), entry.path)
+      if found is None or not entry._replace(link=None).matches(found):
+        differences.append(manifest.Difference(entry.path, 'differs'))
     except (OSError, Unkeepable) as error:
       differences.append(manifest.Difference(entry.path, str(error)))
-      continue
-    if found is None or not entry._replace(link=None).matches(found):
-      differences.append(manifest.Difference(entry.path, 'differs'))
   return differences
 
 
@@ -120,7 +119,7 @@ def _differences_of_increment(archive, when, found, wanted):
   try:
     return _restored(archive, when, found, wanted)
   except Failed as error:
-    if error.status is None or error.status < 0:
+    if error.unfinished:
       raise
     middle = len(wanted) // 2
     while 0 < middle < len(wanted) and wanted[middle].link is not None:
@@ -138,8 +137,10 @@ def _differences_of_increment(archive, when, found, wanted):
     return differences
 
 
-def _require_room(archive, generation, wanted):
-  needed = 2 * sum(entry.size or 0 for entry in wanted)
+def _require_room(archive, generation, wanted=()):
+  # The reserve is more than a manifest takes, whose size is not known.
+  needed = max(archive.configuration.archive_reserve,
+               2 * sum(entry.size or 0 for entry in wanted))
   room = free(os.path.dirname(archive.path))
   if room < needed:
     raise TransferFailed(
@@ -148,14 +149,14 @@ def _require_room(archive, generation, wanted):
 
 
 def _manifest_of(archive, when, generation):
-  """Return the Manifest of the increment of time `when`.  Raises Damaged."""
+  """Return the Manifest of the increment of time `when`.  Raises as below."""
   target = archive.place('verify')
   remove_tree(target)
   try:
     archive.repository.restore(when, target, [os.fsencode(manifest.MANIFEST)])
     found = manifest.read(target)
   except (Failed, manifest.InvalidManifest) as error:
-    if getattr(error, 'status', 1) is None:
+    if getattr(error, 'unfinished', False):
       raise
     raise Damaged('its manifest: %s' % error) from error
   finally:
@@ -167,14 +168,13 @@ def _manifest_of(archive, when, generation):
 
 def _verify_slice(archive, when, generation, start):
   """Verify one slice of a generation.  Returns the number of the entry to go on
-  with, or None after the last.  Raises Damaged, Failed, TransferFailed."""
+  with, or None after the last.  Raises Damaged, InvalidManifest, Failed,
+  TransferFailed."""
   is_mirror = when == archive.index()[-1][0]
   if is_mirror:
-    try:
-      found = manifest.read(archive.path)
-    except manifest.InvalidManifest as error:
-      raise Damaged(str(error)) from error
+    found = manifest.read(archive.path)
   else:
+    _require_room(archive, generation)
     found = _manifest_of(archive, when, generation)
   entries = _in_order(found.entries)
   # A ledger that was damaged must not make anything count as read.
@@ -206,7 +206,7 @@ def verify(archive, when, generation, report):
     with archive.locked(shared=True):
       following = _verify_slice(archive, when, generation, start)
     problem = ''
-  except Damaged as error:
+  except (Damaged, manifest.InvalidManifest) as error:
     following, problem = None, str(error)
   except (Failed, TransferFailed) as error:
     # Not again before the next is due; and the others have their turns.

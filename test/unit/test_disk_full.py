@@ -40,6 +40,14 @@ class DiskCase(TreeCase):
       with unittest.mock.patch('time.time', lambda age=age: now - _DAY * age):
         self.archived(noise(seed, 50))
 
+  def fill_up(self, directory, left=0):
+    """Leave `left` bytes on the disk of `directory`."""
+    with open(os.path.join(directory, 'filler'), 'wb', buffering=0) as filler:
+      with self.assertRaises(OSError):
+        while True:
+          filler.write(b'x' * 4096)
+      filler.truncate(filler.tell() - left)
+
   def assertHistory(self, *labels):
     """These generations are there, and restore to their manifests."""
     self.assertEqual(
@@ -111,6 +119,20 @@ class TestFullDisk(DiskCase):
 
     self.on_disk(1_500_000, story)
 
+  def test_a_full_disk_makes_no_generation_count_as_damaged(self):
+    def story():
+      self.fill()
+      # It has no turn now, and needs no room.
+      self.archive.note(self.archive.newest())
+      self.fill_up(self.disk, left=8192)
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+      self.assertIn('there is no room', self.message('verify-data'))
+      ledger = self.archive.ledger
+      self.assertEqual([ledger.problem(item) for _, item in
+                        self.archive.index()], ['', '', ''])
+
+    self.on_disk(5_500_000, story)
+
   def test_the_queue_itself_finds_room_when_another_has_filled_the_disk(self):
     self.disk = self.pbs.at('srv')
 
@@ -119,10 +141,7 @@ class TestFullDisk(DiskCase):
         os.makedirs(self.pbs.at('srv/' + name))
       self.pbs.configuration.store.create()
       self.fill()
-      with open(self.pbs.at('srv/filler'), 'wb', buffering=0) as filler, \
-           self.assertRaises(OSError):
-        while True:
-          filler.write(b'x' * 4096)
+      self.fill_up(self.disk)
       self.configure(**{'remove-backup-older-than': '36h'})
       watched = unittest.mock.Mock(**{
         'current.return_value': self.pbs.configuration})

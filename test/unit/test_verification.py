@@ -1,6 +1,8 @@
 """The archive is read again, in turns; damage is named."""
 import os
+import random
 import time
+import unittest
 import unittest.mock
 
 from resilient import manifest, verification
@@ -9,6 +11,7 @@ from resilient.reserve import free
 from resilient.status import problems, status
 from resilient.tasks import tasks
 
+from . import small_disk
 from .archive_case import ArchiveCase, DAY, flip
 from .partition import RDIFF_BACKUP
 
@@ -172,6 +175,14 @@ class TestVerification(ArchiveCase):
     self.assertEqual(self.verify(), 'verified')
     self.assertEqual(self.last(), '1.2')
 
+  def test_a_restore_of_a_manifest_that_is_killed_says_nothing_of_it(self):
+    self.pbs.configure(**{'rdiff-backup': (
+      self.pbs.program('killed', 'kill -9 $$'))})
+    self.now += _HOUR
+    with unittest.mock.patch('time.time', lambda: self.now):
+      self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertRegex(self.message('verify-data'), '^killed was ended by signal')
+
   def test_when_it_stops_that_is_told(self):
     write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
     self.verify()
@@ -190,3 +201,38 @@ class TestVerification(ArchiveCase):
     self.assertEqual(
       [name for name in os.listdir(self.pbs.at('srv/backup/pbs'))
        if name not in ('data', '.reserve')], [])
+
+
+@unittest.skipUnless(small_disk.possible(), 'the kernel allows no namespaces')
+class TestTemporaryFiles(ArchiveCase):
+  """An archive of two generations whose file is larger than the disk of
+  temporary files."""
+
+  contents = tuple({'large': random.Random(seed).randbytes(300000)}
+                   for seed in (1, 2))
+
+  def with_small_disk(self, story):
+    """Run `story` where temporary files have less room than the archive."""
+    place = self.path('temporary')
+    os.mkdir(place)
+
+    def run():
+      small_disk.mount(place, 100000)
+      with unittest.mock.patch.dict(os.environ, TMPDIR=place), \
+           unittest.mock.patch('tempfile.tempdir', place):
+        story()
+      self.assertEqual(os.listdir(place), [])
+      self.assertEqual(sorted(os.listdir(self.pbs.at('srv/backup/pbs'))),
+                       ['.reserve', 'data'])
+
+    small_disk.inside(run)
+
+  def test_the_archives_disk_is_used_to_restore_and_to_verify(self):
+    def story():
+      self.archive.restore('1.1', self.path('restored'))
+      now = time.time() + _HOUR
+      with unittest.mock.patch('time.time', lambda: now):
+        self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run())
+      self.assertEqual(self.message('verify-data'), 'verified')
+
+    self.with_small_disk(story)
