@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 
-from . import beginning, former, history
+from . import beginning, former, reindex
 from .archive import Archive
 from .durable import write_json
 from .generation import from_json, is_newer
@@ -51,7 +51,7 @@ def pull(configuration, peer, report):
   """
   former.inherit_archive(configuration, peer.name)
   archive = archive_of(configuration, peer)
-  history.check_index(archive)
+  reindex.check_index(archive)
   beginning.note_beginning(archive)
   remote = Remote(configuration, peer)
   newest = archive.newest()

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 
-from . import beginning, history, manifest, verification
+from . import beginning, history, manifest, reindex, verification
 from .archive import Damaged
 from .beginning import begins_anew, note_beginning, record, save
 from .durable import make_directories_writable
@@ -67,7 +67,7 @@ def _require_manifests(archive):
   of the former stack have no manifest, and are older than all that it names.
   What has one, and is not in the index, is of a pull that did not end well."""
   with archive.locked(shared=True):
-    for when, generation, _ in history.generations(
+    for when, generation, _ in reindex.generations(
         archive.repository, archive.place('index'), archive.index()[0][0]):
       if generation is None:
         raise _Unfit(

@@ -14,6 +14,7 @@ from resilient.ledger import Ledger
 from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip, let_copy_be_old
+from .partition import RDIFF_BACKUP
 from .support import generation
 
 json_values = strategies.recursive(
@@ -39,6 +40,16 @@ class TestIndex(ArchiveCase):
       self.assertTrue(self.run_task('pull'), self.message())
       self.assertEqual(self.archive.index(), before)
     self.assertSame(self.archive.path, {'marker': 'three'})
+
+  def test_killed_while_it_is_made_again_it_leaves_nothing_out(self):
+    before = self.archive.index()
+    os.unlink(self.index_path())
+    for program in (self.pbs.program('killed', (
+        'case "$*" in *restore*) kill -9 $$;; esac\nexec %s "$@"\n'
+        % RDIFF_BACKUP)), RDIFF_BACKUP):
+      self.pbs.configure(**{'rdiff-backup': program})
+      self.assertEqual(self.run_task('pull'), program == RDIFF_BACKUP)
+    self.assertEqual(self.archive.index(), before)
 
   def test_a_damaged_index_is_a_problem_and_no_crash(self):
     os.truncate(self.index_path(), 100)
