@@ -14,6 +14,7 @@ from .durable import (
   fsync_directory,
   is_locked,
   lock,
+  LockTimeout,
   make_directories_writable,
   remove,
   remove_tree,
@@ -227,14 +228,21 @@ def _give_back(configuration):
 
 
 def set_imported(configuration, generation):
-  """The service holds `generation`: the previous copy is no longer needed, and
-  saves the next push most of its work."""
+  """The service holds `generation`."""
   write_record(configuration, 'imported.json', generation)
+
+
+def reuse_previous(configuration):
+  """After an import: the previous copy is no longer needed, and saves the next
+  push most of its work.  While a push is running, it is left as it is."""
   previous = configuration.state('previous')
   staging = configuration.state('staging')
-  with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
-    if os.path.exists(staging):
-      remove_tree(previous)
-    elif os.path.exists(previous):
-      os.rename(previous, staging)
-      fsync_directory(configuration.state_directory)
+  try:
+    with lock(configuration.state('staging.lock')):
+      if os.path.exists(staging):
+        remove_tree(previous)
+      elif os.path.exists(previous):
+        os.rename(previous, staging)
+        fsync_directory(configuration.state_directory)
+  except LockTimeout:
+    log.info('the previous copy is kept: a push is running')

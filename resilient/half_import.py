@@ -41,8 +41,9 @@ def go_back(configuration):
   previous = configuration.state('previous')
   with lock(configuration.state('staging.lock'), deadline=_STAGING_WAIT):
     last, _ = clone.imported(configuration)
-    if not last or not holds(previous, last):
+    if not last or not (holds(current, last) or holds(previous, last)):
       raise Unverified('the copy that was imported before is not here any more')
-    os.makedirs(current, mode=0o700, exist_ok=True)
-    exchange(previous, current)
+    if not holds(current, last):
+      os.makedirs(current, mode=0o700, exist_ok=True)
+      exchange(previous, current)
     clone.write_record(configuration, 'verified.json', last)

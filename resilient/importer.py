@@ -35,6 +35,7 @@ def _load(configuration, generation, held):
     run([configuration.importer], configuration.import_deadline, lock=held)
   clone.set_imported(configuration, generation)
   half_import.end(configuration)
+  clone.reuse_previous(configuration)
   log.info('generation %s is imported', generation.label)
 
 

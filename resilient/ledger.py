@@ -14,6 +14,10 @@ def _progress(value):
   return {'digest': str(value['digest']), 'done': int(value['done'])}
 
 
+# How a problem begins that is of the verification, and not of the generation.
+_UNVERIFIED = 'it could not be verified'
+
+
 class Ledger:
   """The ledger of archive `name`: ``verified-<name>.json``.
 
@@ -40,6 +44,15 @@ class Ledger:
   def problem(self, generation):
     """Return what was found wrong with `generation`, or ''."""
     return self._found.get(generation.digest, (0, ''))[1]
+
+  def is_damaged(self, generation):
+    """Whether something was found wrong with `generation` itself."""
+    problem = self.problem(generation)
+    return bool(problem) and not problem.startswith(_UNVERIFIED)
+
+  def note_failure(self, generation, why):
+    """`generation` could not be verified now, for `why`."""
+    self.note(generation, '%s: %s' % (_UNVERIFIED, why))
 
   def note(self, generation, problem=''):
     """`generation` was verified now, and that is wrong with it."""

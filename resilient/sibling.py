@@ -1,14 +1,12 @@
 """Task ``adopt-<name>`` of a PBS: what is missing or damaged in the archive is
 taken from that of a sibling.  See "Adoption" in docs/design.rst.
 """
-import contextlib
 import functools
 import logging
 import os
 import time
 
-from . import beginning, history, manifest, reindex, verification
-from .archive import Damaged
+from . import beginning, history, manifest, reindex
 from .beginning import begins_anew, note_beginning, record, save
 from .durable import make_directories_writable
 from .generation import from_json
@@ -44,14 +42,16 @@ def gained(archive, theirs):
   """Return what `archive` would gain by being what holds `theirs`, Generations,
   the oldest first.  Raises _Unfit; nothing good is ever given up for it."""
   own, damaged = [item for _, item in archive.index()], _damaged(archive)
+  ledger = archive.ledger
   orders = [item.order for item in theirs]
   if any(item.name != own[-1].name for item in theirs) or (
       orders != sorted(set(orders))):
     raise _Unfit('it holds what is not a history of this service')
   if theirs[-1:] != own[-1:]:
     raise _Unfit('its newest generation is not ours, %s' % own[-1].label)
+  # What could not be verified may be good.
   lacking = [item.label for item in own
-             if item.digest not in damaged and item not in theirs]
+             if not ledger.is_damaged(item) and item not in theirs]
   if lacking:
     raise _Unfit('it lacks what is good here: ' + ', '.join(lacking))
   anew = begins_anew(archive)
@@ -97,14 +97,20 @@ def _best(archive, siblings):
       refused = beginning.why_refused(found, peer.task, gain)
       if refused:
         raise _Unfit(refused)
-      _require_manifests(archive)
+      try:
+        _require_manifests(archive)
+      except _Unfit as error:
+        # To look takes long: not again for a day.
+        found = dict(found, refused=beginning.refusals(
+          found, peer.task, gain, str(error)))
+        raise
       offers.append((remote, gain))
     except (Failed, NotIntroduced, ValueError, _Unfit) as error:
       why[peer.task] = str(error)
   if found.get('siblings', {}) != why:
     for alias, reason in sorted(why.items()):
       log.info('archive %s: nothing from %s: %s', archive.name, alias, reason)
-    save(archive, dict(found, siblings=why))
+  save(archive, dict(found, siblings=why))
   return max(offers, key=lambda offer: len(offer[1]), default=(None, []))
 
 
@@ -176,17 +182,6 @@ def _refuse(archive, remote, gain, error):
     remote.alias, error)) from error
 
 
-def _verify_again(archive, index, report):
-  """Verify what was found damaged here and would be lost, for it is not in
-  `index`: what hindered then may be over.  Raises Failed, TransferFailed."""
-  lost = _damaged(archive) - {item.digest for _, item in index}
-  for when, generation in archive.index():
-    with contextlib.suppress(Damaged):
-      while generation.digest in lost and verification.verify(
-          archive, when, generation, report):
-        pass
-
-
 def _take(archive, remote, offered, report):
   """Verify the copy, and have it be the archive, if it is good.  Raises
   history.Unfinished, TransferFailed."""
@@ -196,7 +191,6 @@ def _take(archive, remote, offered, report):
       archive, Repository(configuration, place),
       functools.partial(log.info, '%s: %s', remote.alias),
       time.monotonic() + configuration.verification_deadline)
-    _verify_again(archive, index, report)
     # By what is in it, whatever the sibling says.
     gain = gained(archive, [generation for _, generation in index])
   except (_Unfit, history.NotAdopted) as error:

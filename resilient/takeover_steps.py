@@ -16,8 +16,10 @@ def is_superseded(configuration, own, journal):
   """Whether another one took over from this one, since the journal began."""
   return (
     configuration.role == 'import' and own.type == succession.FROZEN
-    or succession.claim_of(own, leader_name(configuration)) not in (
-      None, journal.record.get('claim')))
+    # A journal of an earlier release does not tell what the claim was.
+    or 'claim' in journal.record
+    and succession.claim_of(own, leader_name(configuration)) not in (
+      None, journal.record['claim']))
 
 
 def give_up(configuration, journal):

@@ -212,7 +212,7 @@ def verify(archive, when, generation, report):
     # Not again before the next is due; and the others have their turns.
     ledger.last = time.time()
     if isinstance(error, Failed):
-      ledger.note(generation, 'it could not be verified: %s' % error)
+      ledger.note_failure(generation, error)
     ledger.save(archive.index())
     raise
   ledger = archive.ledger

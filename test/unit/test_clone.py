@@ -150,6 +150,7 @@ class TestSwap(CloneCase):
     self.assertEqual(self.complete(self.previous), '1.1')
     clone.set_imported(
       self.configuration, clone.verified(self.configuration)[0])
+    clone.reuse_previous(self.configuration)
     self.assertFalse(os.path.exists(self.previous))
     self.assertEqual(self.complete(self.staging), '1.1')
 

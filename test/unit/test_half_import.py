@@ -38,6 +38,20 @@ class TestImport(CloneCase):
     self.assertEqual(self.clone.read('srv/live/marker'), 'of 2')
     self.assertNotIn('part', str(problems(self.configuration)))
 
+  def test_what_was_loaded_while_a_push_runs_is_whole(self):
+    self.load(1)
+    self.clone.program('data-importer', 'echo once >> "%s"\n%s' % (
+      self.path('imports'),
+      self.clone.read('bin/data-importer').partition('\n')[2]))
+    self.stage(2)
+    clone.swap(self.configuration)
+    with lock(self.configuration.state('staging.lock')):
+      for _ in range(2):
+        self.assertTrue(importer.task(self.configuration))
+    self.assertEqual(self.label(clone.imported), '1.2')
+    self.assertEqual(
+      pathlib.Path(self.path('imports')).read_text('ascii'), 'once\n')
+
   def test_a_mark_of_it_that_is_damaged_counts(self):
     self.load(1)
     for data in ('', '{}', '[7]'):
@@ -105,6 +119,12 @@ class TestHalfLoaded(TakeoverCase):
   def test_or_the_one_before_where_it_cannot_be_loaded(self):
     self.importer('grep -q x "%s/other" || exit 1\n%s' % (
       self.clone.dump, self.good.partition('\n')[2]))
+    self.assertEqual(self.assertForced('3.7'), '')
+    self.assertEqual(self.live(), {'marker': 'x', 'other': 'x'})
+
+  def test_or_the_one_before_where_it_is_damaged(self):
+    self.clone.program('data-importer', self.good.partition('\n')[2])
+    same_mtime(os.path.join(self.clone.dump, 'marker'), b'NEW')
     self.assertEqual(self.assertForced('3.7'), '')
     self.assertEqual(self.live(), {'marker': 'x', 'other': 'x'})
 

@@ -4,11 +4,10 @@ import contextlib
 import json
 import os
 import threading
-import urllib.error
 
 import feedparser
 
-from resilient import authentication, notifier, notify
+from resilient import authentication, http_client, notifier, notify
 from resilient.configuration import Watched
 
 from .partition import SECRET
@@ -44,7 +43,7 @@ class TestNotifier(TestCase):
   def refused(self, *order):
     """The leader's hint is refused, and changes nothing."""
     before = self.store.pending()
-    with self.assertRaises(urllib.error.HTTPError) as caught:
+    with self.assertRaises(http_client.Refused) as caught:
       self.hint(*order)
     self.assertEqual(caught.exception.code, 403)
     self.assertEqual(self.store.pending(), before)

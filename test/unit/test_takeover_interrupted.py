@@ -11,7 +11,7 @@ import slapos.slap
 from resilient import takeover
 from resilient.durable import lock
 from resilient.master import Master, MasterError
-from resilient.takeover_journal import unfinished
+from resilient.takeover_journal import Journal, unfinished
 
 from .support import killed_before
 from .test_takeover import TakeoverCase
@@ -205,6 +205,19 @@ class TestInterrupted(TakeoverCase):
     # It comes back, and learns that it lost.
     self.assertFrozen(self.leader)
     self.assertLeads(self.other, self.leader)
+
+  def test_a_journal_of_an_earlier_release_is_gone_on_with(self):
+    self.load()
+    self.take_over()
+    self.proxy.root_pass()
+    self.freeze(self.leader)
+    self.half_way(self.leader, 'rename', bring_back=True)
+    journal = Journal(self.leader.configuration)
+    for name in ('claim', 'known'):
+      del journal.record[name]
+    journal.write()
+    self.take_over(self.leader)
+    self.assertLeads(self.leader, self.clone)
 
   def test_lost_while_it_is_brought_back_a_clone_of_it_can_lead(self):
     self.lost_while_brought_back()
