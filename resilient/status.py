@@ -132,11 +132,12 @@ def _leader(configuration, now):
 def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
-  problems = _failed_run(configuration, clone.TASK)
+  problems = []
   if _running(configuration, 'import.lock', half_import.MARKER)[1]:
     problems.append(Problem(clone.TASK, (
       'the service may hold a part of a generation, whose import did not'
       ' complete: it is tried again, see var/log/equeue.log')))
+  problems += _failed_run(configuration, clone.TASK)
   if text := former.pbs_problem(configuration):
     problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)
