@@ -20,8 +20,9 @@ from . import (
 )
 from .archive import Archive
 from .clock import ahead, deployed, past
-from .durable import encodable, is_locked, read_note
+from .durable import encodable, read_note
 from .generation import from_json
+from .running import running
 from .takeover_journal import unfinished
 
 # What each promise shows, whatever its topics: nobody knows what is wrong.
@@ -73,31 +74,11 @@ def _late(configuration, what, generation, now):
   return []
 
 
-def _content(path):
-  """Return what is in file `path`, which need not make sense, or None."""
-  try:
-    with open(path, 'rb') as source:
-      return source.read()
-  except FileNotFoundError:
-    return None
-
-
-def _running(configuration, name, marker, shared=False):
-  """Return (whether what holds the lock `name` runs, whether it was
-  interrupted: its file `marker` is left)."""
-  marker = configuration.state(marker)
-  before = _content(marker)
-  running = is_locked(configuration.state(name), shared)
-  # Else it is of one that began meanwhile, or that ended.
-  left = before is not None and _content(marker) == before
-  return running, left and not running
-
-
 def _leader(configuration, now):
   generation, wrong = essential.seal(configuration)
   problems = [Problem('export', wrong)] if wrong else []
   problems += _failed_run(configuration, exporter.TASK)
-  exporting, interrupted = _running(
+  exporting, interrupted = running(
     configuration, 'dump.lock', 'exporting', shared=True)
   if interrupted:
     problems.append(Problem(
@@ -133,7 +114,7 @@ def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
   problems = []
-  if _running(configuration, 'import.lock', half_import.MARKER)[1]:
+  if running(configuration, 'import.lock', half_import.MARKER)[1]:
     problems.append(Problem(clone.TASK, (
       'the service may hold a part of a generation, whose import did not'
       ' complete: it is tried again, see var/log/equeue.log')))

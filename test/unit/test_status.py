@@ -83,7 +83,7 @@ class TestLeader(StatusCase):
       for before in (None, {'since': 1e9}):
         if before:
           self.state('exporting', before)
-        with unittest.mock.patch('resilient.status.is_locked', look):
+        with unittest.mock.patch('resilient.running.is_locked', look):
           self.assertFine()
         export.close()
       # It was killed now.
