@@ -9,11 +9,10 @@ import tempfile
 import threading
 import types
 import unittest
-import urllib.error
 
 import psutil
 
-from resilient import authentication, configuration, notify
+from resilient import authentication, configuration, http_client, notify
 from resilient.generation import from_json
 
 from . import set_up_module as setUpModule  # noqa: F401
@@ -135,7 +134,7 @@ class NodeFaultTest(FaultCase):
     def refused(generation, secret_file):
       forger = types.SimpleNamespace(
         instance=real.instance, secret_file=secret_file)
-      with self.assertRaises(urllib.error.HTTPError) as caught:
+      with self.assertRaises(http_client.Refused) as caught:
         notify.post(forger, url, generation, 10)
       self.assertIn(caught.exception.code, (403, 429))
 
