@@ -30,13 +30,18 @@ def encodable(text):
   return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
-def fsync_directory(path):
-  """Make the names inside directory `path` durable."""
-  descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def fsync(path, flags=0):
+  """Make the content of file `path` durable."""
+  descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
   try:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def fsync_directory(path):
+  """Make the names inside directory `path` durable."""
+  fsync(path, os.O_DIRECTORY)
 
 
 def write_bytes(path, data, mode=0o600, durable=True):

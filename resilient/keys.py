@@ -5,7 +5,7 @@ So nothing waits for a service to invent one.
 import os
 import subprocess
 
-from .durable import fsync_directory
+from .durable import fsync, fsync_directory
 
 
 def ensure(path, comment, ssh_keygen):
@@ -15,7 +15,8 @@ def ensure(path, comment, ssh_keygen):
   A key that is there is never replaced: its peers know it.  Raises
   subprocess.CalledProcessError, OSError.
   """
-  if not os.path.exists(path):
+  # One that is empty was not on the disk yet when the machine stopped.
+  if not os.path.exists(path) or not os.path.getsize(path):
     # Asked for while the partition's directories are not made yet.
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     temporary = '%s.%d.tmp' % (path, os.getpid())
@@ -24,6 +25,7 @@ def ensure(path, comment, ssh_keygen):
        '-f', temporary],
       check=True, stdin=subprocess.DEVNULL)
     os.unlink(temporary + '.pub')
+    fsync(temporary)
     os.rename(temporary, path)
     fsync_directory(os.path.dirname(path))
   # The public half is derived, so that the two can never differ.

@@ -31,12 +31,13 @@ _UNFIT = re.compile(r'[\s{}\[\]=:$]|[+-]\Z|\A\Z')
 class Clones(typing.NamedTuple):
   """What the root remembers of the clones of one service, by their numbers.
 
-  path: of the file.  known: those that it ever asked for, but for those that
-  it had destroyed since: destroyed.
+  path: of the file.  known: those that were ever allocated, or their PBS, but
+  for those that it had destroyed since: destroyed.  pbs: those whose PBS was.
   """
   path: str
   known: set
   destroyed: set
+  pbs: set
 
   @classmethod
   def load(cls, buildout, service):
@@ -48,14 +49,20 @@ class Clones(typing.NamedTuple):
       record = read_json(path, {})
     except ValueError as error:
       raise UserError(str(error)) from error
-    return cls(path, set(record.get('known', ())),
-               set(record.get('destroyed', ())))
+    return cls(path, *(set(record.get(name, ())) for name in (
+      'known', 'destroyed', 'pbs')))
 
-  def save(self, known, destroyed):
+  def save(self):
     """Remember these, durably."""
     os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
     write_json(self.path, {
-      'known': sorted(known), 'destroyed': sorted(destroyed)})
+      'known': sorted(self.known), 'destroyed': sorted(self.destroyed),
+      'pbs': sorted(self.pbs)})
+
+  def remember(self, known, pbs=frozenset()):
+    """These are allocated."""
+    if not (known <= self.known and pbs <= self.pbs):
+      self._replace(known=self.known | known, pbs=self.pbs | pbs).save()
 
 
 def places(parameters, number, name):
@@ -161,8 +168,7 @@ def _raise(problems):
 
 
 def check(buildout):
-  """Look at all that is asked, and remember which clones are, before any of
-  them is requested.
+  """Look at all that is asked, before any of it is requested.
 
   Raises UserError, which names each parameter that is wrong.
   """
@@ -181,29 +187,19 @@ def check(buildout):
     *_wrong_places(services, prefixes), *_same_titles(services)])
   for service in services:
     clones, asked = known[service['namebase']], _asked(service)
-    if asked - clones.known:
-      clones.save(clones.known | asked, clones.destroyed - asked)
-
-
-def _place(section, parameters, number, name):
-  """Return the text of a section with where an instance goes."""
-  return '[%s]\n' % section + ''.join(
-    'sla-%s = %s\n' % (key, dumps(value)) for key, value in sorted(
-      places(parameters, number, name).items()))
+    if asked & clones.destroyed:
+      clones._replace(destroyed=clones.destroyed - asked).save()
 
 
 def _stop(buildout, service, number):
-  """Request a clone and its PBS as they were, but stopped."""
+  """Request a clone and its PBS as they were, but stopped: they are found
+  wherever they are, and not made."""
   name = service['namebase']
   log.info(
     'clone %s%d and its PBS are not asked for any more: stopped, with all their'
     ' data', name, number)
-  buildout.parse(
-    _place('place-%s-pseudo-replicating-%d-retired' % (name, number),
-           service['parameters'], number, '%s%d' % (name, number))
-    + _place('place-pbs-%s-%d-retired' % (name, number),
-             service['parameters'], number, 'pbs%d' % number)
-    + service['retired-requests'].replace(service['any-clone'], str(number)))
+  buildout.parse(service['retired-requests'].replace(
+    service['any-clone'], str(number)))
 
 
 def _destroy(master, service, number):
@@ -244,8 +240,9 @@ def retire(buildout, namebase):
     address='%s/%s' % (connection['computer-id'], connection['partition-id']),
     **{key.replace('-', '_'): connection.get(key) for key in (
       'server-url', 'key-file', 'cert-file', 'software-release-url')}))
-  known, destroyed = clones.known, clones.destroyed
   for number in retired:
     _destroy(master, service, number)
-    known, destroyed = known - {number}, destroyed | {number}
-    clones.save(known, destroyed)
+    clones = clones._replace(
+      known=clones.known - {number}, pbs=clones.pbs - {number},
+      destroyed=clones.destroyed | {number})
+    clones.save()

@@ -3,6 +3,7 @@
 The promises, ``bin/status`` and the page all say what this module says.
 """
 import contextlib
+import os
 import time
 import typing
 
@@ -195,9 +196,21 @@ def _destination(configuration, peer):
     _failed_run(configuration, peer.task))
 
 
+def _abandoned(configuration):
+  """Return sentences on archives whose leader is not told any more."""
+  return [
+    'archive %s is there, and the master tells no address of its leader: process'
+    ' the root instance' % shared['name']
+    for shared in configuration.shared_instances
+    if shared.get('type') == 'pull' and not shared.get('url')
+    and os.path.exists(configuration.state(
+      'archive-%s.json' % shared.get('name')))]
+
+
 def _pbs(configuration, now):
   peers, wrong = configuration.peers()
-  problems = [Problem('configuration', sentence) for sentence in wrong]
+  problems = [Problem('configuration', sentence) for sentence in (
+    *wrong, *_abandoned(configuration))]
   archives, clones = {}, {}
   for peer in peers:
     if peer.kind == 'pull':

@@ -63,7 +63,7 @@ class TestNumberOfClones(MasterTestCase):
     self.assertIn('clone data2 and its PBS', output)
     self.assertEqual({title: 'destroyed' if title in self._SECOND else 'started'
                       for title in self._ALL}, self.states())
-    self.assertEqual({'known': [1], 'destroyed': [2]}, self.memory())
+    self.assertEqual({'known': [1], 'destroyed': [2], 'pbs': [1]}, self.memory())
     self.report()
     for _ in range(2):
       self.converge()
@@ -77,7 +77,7 @@ class TestNumberOfClones(MasterTestCase):
       self.service(3, resilient_retired_clones='destroyed')
       self.converge()
       self.assertStopped((), self._ALL)
-      self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
+      self.assertEqual({'known': [1, 2], 'destroyed': [], 'pbs': [1, 2]}, self.memory())
 
   def test_those_that_were_stopped_are_destroyed_later(self):
     self.service(3)
@@ -125,7 +125,7 @@ class TestNumberOfClones(MasterTestCase):
     self.service(2, url='http://127.0.0.1:1',
                  resilient_retired_clones='destroyed')
     self.build(1)
-    self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
+    self.assertEqual({'known': [1, 2], 'destroyed': [], 'pbs': [1, 2]}, self.memory())
 
 
 if __name__ == '__main__':

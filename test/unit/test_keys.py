@@ -26,6 +26,11 @@ class TestKeys(TestCase):
   def test_a_key_that_is_there_is_never_replaced(self):
     self.assertEqual(self.ensure(), self.ensure())
 
+  def test_one_that_is_empty_after_a_crash_of_the_machine_is_made_again(self):
+    self.ensure()
+    os.truncate(self.path('ssh', 'key'), 0)
+    self.assertEqual(self.ensure(), self.ensure())
+
   def test_it_is_private(self):
     self.ensure()
     self.assertEqual(os.stat(self.path('ssh', 'key')).st_mode & 0o077, 0)

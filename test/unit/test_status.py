@@ -247,6 +247,14 @@ class TestPbs(StatusCase):
     self.configuration = self.place.configuration
     self.assertProblem('configuration', "'P': parameter url is 'http://x'")
 
+  def test_an_archive_without_a_leader_is_one(self):
+    self.place.configure(**{'shared-instances': [
+      {'name': 'data', 'url': '', 'type': 'pull', 'title': 'P'}]})
+    self.configuration = self.place.configuration
+    self.assertFine()
+    self.archive()
+    self.assertProblem('configuration', 'archive data is there')
+
   def test_it_says_what_it_keeps(self):
     self.archive()
     self.state('destination-data.json', {
