@@ -1,9 +1,9 @@
 """What the root instance was given by the SlapOS master, once and for all.
 
-A request that the master cannot serve fails when its section is installed, after
-all others were made: with values that are empty in the place of what the failed
-one publishes.  So the sections of ``template-replicated.cfg.in`` ask here first,
-between one request and the next.  `buildout` is zc.buildout's object.
+A request that the master cannot serve fails when its section is installed.  By
+then all others are made, with nothing in the place of what that one publishes.
+So the sections of ``template-replicated.cfg.in`` ask here between one request
+and the next.  `buildout` is zc.buildout's object.
 """
 import os
 import secrets
@@ -93,4 +93,5 @@ def guid(buildout, namebase, number, suffix=''):
     return NOWHERE
   raise UserError(
     '%s is not allocated yet: if it stays so, look where it is to go'
-    ' (-sla-%d-… and -sla-pbs%d-…)' % (_title(namebase, number), number, number))
+    ' (-sla-%d-… and -sla-pbs%d-…)' % (
+      _title(namebase, number), number, number))

@@ -12,7 +12,6 @@ import types
 import typing
 
 from zc.buildout import UserError
-from zc.buildout.buildout import dumps
 
 from . import parameter
 from .durable import read_json, write_json
@@ -23,7 +22,6 @@ log = logging.getLogger('resilient.root')
 _SECTION = 'replicated-service-'
 _PLACE = '-sla-'
 _POLICIES = ('stopped', 'destroyed')
-_ANYWHERE = {'mode': 'unique_by_network'}
 # What no option of a profile can have as its name.
 _UNFIT = re.compile(r'[\s{}\[\]=:$]|[+-]\Z|\A\Z')
 
@@ -63,18 +61,6 @@ class Clones(typing.NamedTuple):
     """These are allocated."""
     if not (known <= self.known and pbs <= self.pbs):
       self._replace(known=self.known | known, pbs=self.pbs | pbs).save()
-
-
-def places(parameters, number, name):
-  """Return {criterion: value} of where an instance goes that `parameters` call
-  by its number, or more precisely by its name."""
-  found = {}
-  for key in (str(number), name):
-    prefix = '%s%s-' % (_PLACE, key)
-    found.update({
-      parameter[len(prefix):]: value for parameter, value in parameters.items()
-      if parameter.startswith(prefix) and not _UNFIT.search(parameter)})
-  return found or _ANYWHERE
 
 
 def _prefixes(service, numbers):

@@ -199,8 +199,8 @@ def _destination(configuration, peer):
 def _abandoned(configuration):
   """Return sentences on archives whose leader is not told any more."""
   return [
-    'archive %s is there, and the master tells no address of its leader: process'
-    ' the root instance' % shared['name']
+    'archive %s is there, and the master tells no address of its leader:'
+    ' process the root instance' % shared['name']
     for shared in configuration.shared_instances
     if shared.get('type') == 'pull' and not shared.get('url')
     and os.path.exists(configuration.state(

@@ -1,8 +1,6 @@
 """Where the instances of a service go: the parameters ``-sla-...``."""
 import unittest
 
-from resilient import root
-
 from .macros import replicate
 
 # The example of the interface.
@@ -28,15 +26,12 @@ class TestPlaces(unittest.TestCase):
 
   def assertPlaces(self, expected, parameters):
     """Each instance has to be there: {name: {criterion: value}}; the others go
-    anywhere.  Those that are stopped are asked for the same."""
-    for name, number, key in (
-        ('runner0', 0, 'runner0'), ('runner1', 1, 'runner1'),
-        ('runner2', 2, 'runner2'), ('PBS (runner / 1)', 1, 'pbs1'),
-        ('PBS (runner / 2)', 2, 'pbs2')):
+    anywhere."""
+    for name in ('runner0', 'runner1', 'runner2', 'PBS (runner / 1)',
+                 'PBS (runner / 2)'):
       wanted = expected.get(name, {'mode': 'unique_by_network'})
       with self.subTest(parameters, name=name):
         self.assertEqual(wanted, self.places(name, parameters))
-        self.assertEqual(wanted, root.places(parameters, number, key))
 
   def test_the_example_of_the_interface(self):
     self.assertPlaces({
