@@ -35,6 +35,25 @@ host all all all scram-sha-256
 '''
 
 
+def _remove_remnant(path):
+  """Remove the lock file `path` of a server that is gone if PostgreSQL would
+  never do so: it is empty, or its number is another program's by now.
+
+  A server works in its data directory, so one that runs is known by that.  None
+  is just starting: see the locks in database/server.py, resilient/importer.py.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      number, directory = file.read().splitlines()[:2]
+    if os.readlink('/proc/%d/cwd' % int(number)) == os.path.realpath(directory):
+      return
+  except FileNotFoundError:
+    return  # Of a number that nobody has, PostgreSQL asks what is left of it.
+  except (PermissionError, ValueError):
+    pass
+  os.unlink(path)
+
+
 class Engine:
   """The server of the partition with Configuration `configuration`."""
 
@@ -111,20 +130,10 @@ class Engine:
   def set_role(self, content):
     """Let the server, when it starts, be what the partition is."""
     path = os.path.join(content, DATABASE, _STANDBY)
-    self._remove_remnant(content)
     if self._configuration.is_leader:
       pathlib.Path(path).unlink(missing_ok=True)
     else:
       write_bytes(path, b'')
-
-  @staticmethod
-  def _remove_remnant(content):
-    """A server that was killed in its first moments leaves an empty lock file,
-    and no other ever starts.  Who calls us has the lock that says that there is
-    none: see database/server.py."""
-    path = pathlib.Path(content, DATABASE, 'postmaster.pid')
-    if path.exists() and not path.stat().st_size:
-      path.unlink()
 
   # The server
 
@@ -136,7 +145,10 @@ class Engine:
     """Return the command line of the server."""
     access, users = (os.path.join(self._run_directory, name)
                      for name in ('pg_hba.conf', 'pg_ident.conf'))
-    check_socket('%s/.s.PGSQL.%d' % (self._run_directory, self._port(private)))
+    socket = '%s/.s.PGSQL.%d' % (self._run_directory, self._port(private))
+    check_socket(socket)
+    _remove_remnant(os.path.join(content, DATABASE, 'postmaster.pid'))
+    _remove_remnant(socket + '.lock')
     write_bytes(access, _ACCESS.encode())
     write_bytes(users, b'owner "%s" postgres\n' % os.fsencode(
       pwd.getpwuid(os.getuid()).pw_name))

@@ -1,15 +1,48 @@
 """lapp without a node, on real servers of PostgreSQL."""
+import contextlib
+import signal
+import subprocess
 import unittest
+
+import psutil
 
 from ..databases import PostgreSQL
 from .database_claims import ParameterClaims, TransferClaims
 from .database_support import DatabaseCase, wait_for
 
 
+def give_number_away(*paths):
+  """Let lock files of a server name another program: as after a crash of the
+  machine, when that got the server's number.  Returns the program."""
+  program = subprocess.Popen(['sleep', '1000'])
+  for path in paths:
+    _, *others = path.read_text().splitlines(keepends=True)
+    path.write_text('%d\n%s' % (program.pid, ''.join(others)))
+  return program
+
+
+@contextlib.contextmanager
+def running(program):
+  """Let `program` run meanwhile."""
+  with program:
+    try:
+      yield
+    finally:
+      program.kill()
+
+
 class TestTransfer(TransferClaims, DatabaseCase):
   """Export and import."""
 
   NAME, CLIENT, SCHEME = 'lapp', PostgreSQL, 'postgresql'
+
+  def test_import_goes_on_after_one_whose_number_is_another_programs_now(self):
+    run, port = self.clone.path / 'run', int(self.clone.values['port'])
+    left = run / ('.s.PGSQL.%d.lock' % (port - 1))
+    left.write_text((run / ('.s.PGSQL.%d.lock' % port)).read_text().replace(
+      str(port), str(port - 1)))
+    with running(give_number_away(left)):
+      self.cycle()
 
 
 class TestParameters(ParameterClaims, DatabaseCase):
@@ -22,11 +55,72 @@ class TestParameters(ParameterClaims, DatabaseCase):
 
   def test_server_that_was_killed_when_it_began_to_start_is_started(self):
     self.leader.stop()
-    (self.leader.content / 'database/postmaster.pid').write_bytes(b'')
-    said = len(self.leader.log())
+    for path in self.locks():
+      path.write_bytes(b'')
+    self.serve()
+    self.wait_until_said('ready, as leader')
+
+  def locks(self):
+    """Return the lock files of the leader's server."""
+    return (self.leader.content / 'database/postmaster.pid',
+            self.leader.path / ('run/.s.PGSQL.%s.lock'
+                                % self.leader.published['port']))
+
+  def serve(self):
+    """Start the service."""
+    self.said = len(self.leader.log())
     self.leader.serve()
-    wait_for(lambda: 'ready, as leader' in self.leader.log()[said:],
-             self.leader)
+
+  def wait_until_said(self, *words):
+    """Wait until the service says `words` since it was started."""
+    wait_for(lambda: all(word in self.leader.log()[self.said:]
+                         for word in words), self.leader)
+
+  def server(self):
+    """Return the process of the leader's server."""
+    wait_for(lambda: self.client(self.leader).sql('SELECT 1;'), self.leader)
+    server, = psutil.Process(self.leader.service.pid).children()
+    return server
+
+  def test_server_whose_number_is_another_programs_now_is_started(self):
+    texts = [path.read_text() for path in self.locks()]
+    self.leader.stop()
+    for path, text in zip(self.locks(), texts):
+      path.write_text(text)
+    with running(give_number_away(*self.locks())):
+      self.serve()
+      self.wait_until_said('ready, as leader')
+
+  def test_no_server_starts_beside_what_is_left_of_another(self):
+    server, client = self.server(), self.client(self.leader).open()
+    with running(client):
+      print('SELECT pg_backend_pid();', file=client.stdin, flush=True)
+      left = psutil.Process(int(client.stdout.readline()))
+      left.suspend()
+      self.said = len(self.leader.log())
+      with running(give_number_away(*self.locks())):
+        server.kill()
+        try:
+          self.wait_until_said('FATAL', 'still in use')
+          self.assertNotIn('ready, as leader', self.leader.log()[self.said:])
+        finally:
+          left.resume()
+        self.wait_until_said('ready, as leader')
+
+  def test_server_that_somebody_started_by_hand_is_left_alone(self):
+    command = self.server().cmdline()
+    self.leader.stop()
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+      try:
+        client = self.client(self.leader)
+        wait_for(lambda: client.sql('SELECT 1;'), self.clone)
+        self.serve()
+        self.wait_until_said('FATAL', 'already exists')
+        self.assertEqual(['1'], client.sql('SELECT 1;'))
+        self.assertIsNone(server.poll())
+      finally:
+        server.send_signal(signal.SIGINT)
+    self.wait_until_said('ready, as leader')
 
 
 if __name__ == '__main__':
