@@ -22,19 +22,22 @@ def run(command, deadline, environment=()):
               environment=dict(environment, LC_ALL='C.UTF-8'))
 
 
-def query(command, text='', check=True, source=None, deadline=_QUERY):
+def query(command, text='', check=True, source=None, deadline=_QUERY,
+          environment=()):
   """Run `command` with `text` as its input; return its CompletedProcess.
 
   source: an open file, which is its input instead.
   deadline: in seconds.
+  environment: variables to add.
 
   Raises resilient.process.Failed, with what it said, unless `check` is false.
   """
   name = os.path.basename(command[0])
   try:
     done = subprocess.run(
-      command, timeout=deadline, env=_ENVIRONMENT, check=False,
+      command, timeout=deadline, env=dict(_ENVIRONMENT, **dict(environment)),
       encoding='utf-8', stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+      check=False,
       **({'input': text} if source is None else {'stdin': source}))
   except subprocess.TimeoutExpired as error:
     raise Failed('%s did not end within %d s' % (name, deadline)) from error

@@ -26,6 +26,12 @@ _STANDBY = 'standby.signal'
 # Of PostgreSQL's own databases, what is in "template1" is the administrator's.
 _DATABASES = ("SELECT datname FROM pg_database"
               " WHERE datname <> 'template0' ORDER BY datname")
+# What users set for all, a database or a role would hinder a dump or a load.
+_UNHINDERED = ('-c role=none -c default_transaction_read_only=off'
+               ' -c statement_timeout=0 -c lock_timeout=0'
+               ' -c idle_in_transaction_session_timeout=0')
+# The same, with the first version that has it.
+_UNHINDERED_SINCE = {'idle_session_timeout': 14, 'transaction_timeout': 17}
 
 # First match counts.  Nobody is the superuser over the network.
 _ACCESS = '''local all,replication postgres peer map=owner
@@ -179,10 +185,20 @@ class Engine:
       r'LOG: +.* in file )', line)] or lines[-3:]
     return ' '.join(' '.join(found).split())
 
-  def _client(self, name, database='postgres', private=False):
+  def _client(self, name, database, private):
     return [self._program(name), '-h', self._run_directory,
             '-p', str(self._port(private)), '-U', 'postgres',
             '-l' if name == 'pg_dumpall' else '-d', database]
+
+  def _environment(self, private):
+    # Any other server than a private one may be older than its clients are.
+    return {'PGOPTIONS': _UNHINDERED + ''.join(
+      ' -c %s=0' % name for name, first in _UNHINDERED_SINCE.items()
+      if private and float(self.version()) >= first)}
+
+  def _run(self, name, database, *arguments, private=False):
+    run([*self._client(name, database, private), *arguments], _DUMP_DEADLINE,
+        self._environment(private))
 
   def sql(self, text, database='postgres', private=False, check=True):
     """Run SQL as the superuser; return what psql printed, a row a line.
@@ -191,7 +207,8 @@ class Engine:
     """
     return query(
       [*self._client('psql', database, private), '-XqAt',
-       '-v', 'ON_ERROR_STOP=1'], text, check=check).stdout
+       '-v', 'ON_ERROR_STOP=1'], text, check=check,
+      environment=self._environment(private)).stdout
 
   def answers(self, content, private=False):
     """Whether the server answers, and on this content."""
@@ -215,16 +232,16 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
 
   def dump(self, target):
     """Dump roles, and all databases, into the empty folder `target`."""
-    run([*self._client('pg_dumpall'), '--globals-only', '--no-tablespaces',
-         '--file', os.path.join(target, _ROLES)], _DEADLINE)
+    self._run('pg_dumpall', 'postgres', '--globals-only', '--no-tablespaces',
+              '--file', os.path.join(target, _ROLES))
     for name in self.sql(_DATABASES).splitlines():
       if name in ('template1', 'postgres') and not self._is_used(name):
         continue
       # A file a table, as text: a table that did not change is the same file,
       # and one that did differs where it did.
-      run([*self._client('pg_dump', name), '--format=directory',
-           '--compress=0', '--no-tablespaces',
-           '--file', os.path.join(target, 'database-' + name)], _DUMP_DEADLINE)
+      self._run('pg_dump', name, '--format=directory',
+                '--compress=0', '--no-tablespaces',
+                '--file', os.path.join(target, 'database-' + name))
 
   def _is_used(self, name):
     return self.sql('''SELECT EXISTS (SELECT FROM pg_class c
@@ -243,9 +260,9 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
         continue
       name = folder.removeprefix('database-')
       is_new = name not in ('template1', 'postgres')
-      run([*self._client('pg_restore', 'postgres' if is_new else name, True),
-           *(['--create'] if is_new else []), '--jobs=2', '--exit-on-error',
-           os.path.join(source, folder)], _DUMP_DEADLINE)
+      self._run('pg_restore', 'postgres' if is_new else name,
+                *(['--create'] if is_new else []), '--jobs=2',
+                '--exit-on-error', os.path.join(source, folder), private=True)
       self.sql('ANALYZE', name, private=True)
 
 

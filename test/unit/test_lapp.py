@@ -44,6 +44,44 @@ class TestTransfer(TransferClaims, DatabaseCase):
     with running(give_number_away(left)):
       self.cycle()
 
+  def test_settings_of_users_hinder_neither_dump_nor_load(self):
+    hindrances = {
+      'statement_timeout': '1ms', 'lock_timeout': '1ms',
+      'idle_in_transaction_session_timeout': '1ms',
+      'idle_session_timeout': '1s', 'default_transaction_read_only': 'on',
+      'role': 'nobody'}
+    administrator = self.administrator(self.leader)
+    administrator.sql('CREATE ROLE nobody;')
+    for whose in ('DATABASE shop', 'ROLE postgres'):
+      with self.subTest(whose):
+        try:
+          for name, value in hindrances.items():
+            administrator.sql('ALTER %s SET %s = %r;' % (whose, name, value))
+          shown = administrator.sql(self.SETTINGS)
+          self.export()
+          self.clone.import_(self.leader)
+          self.assertEqual(
+            shown, self.administrator(self.clone).sql(self.SETTINGS))
+        finally:
+          administrator.sql('ALTER %s RESET ALL;' % whose)
+    self.cycle()
+
+  # What is set for databases and for roles.
+  SETTINGS = '''
+    SELECT datname, rolname, setconfig FROM pg_db_role_setting
+    LEFT JOIN pg_database d ON d.oid = setdatabase
+    LEFT JOIN pg_roles r ON r.oid = setrole ORDER BY 1, 2;'''
+
+  def administrator(self, place):
+    """Return the client of the administrator at `place`, whom no setting
+    hinders."""
+    client = self.client(place).administrator(place.path / 'run')
+    environment = client.environment()
+    client.environment = lambda: dict(environment, PGOPTIONS=' '.join((
+      '-c statement_timeout=0 -c lock_timeout=0 -c role=none',
+      '-c idle_session_timeout=0 -c default_transaction_read_only=off')))
+    return client
+
 
 class TestParameters(ParameterClaims, DatabaseCase):
   """What a user may ask for."""
