@@ -23,7 +23,6 @@ _DUMP_DEADLINE = 6 * 3600
 _DEADLINE = 600
 _ROLES = 'roles.sql'
 _STANDBY = 'standby.signal'
-# Of PostgreSQL's own databases, what is in "template1" is the administrator's.
 _DATABASES = ("SELECT datname FROM pg_database"
               " WHERE datname <> 'template0' ORDER BY datname")
 # What users set for all, a database or a role would hinder a dump or a load.
@@ -171,11 +170,9 @@ class Engine:
       # Made durable when it is complete.
       settings.update(fsync='off', full_page_writes='off',
                       synchronous_commit='off', autovacuum='off')
-    command = [self._program('postgres', content),
-               '-D', os.path.join(content, DATABASE)]
-    for name, value in settings.items():
-      command += ['-c', '%s=%s' % (name, value)]
-    return command
+    return [self._program('postgres', content),
+            '-D', os.path.join(content, DATABASE),
+            *('--%s=%s' % setting for setting in settings.items())]
 
   @staticmethod
   def reason(lines):
@@ -235,19 +232,11 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
     self._run('pg_dumpall', 'postgres', '--globals-only', '--no-tablespaces',
               '--file', os.path.join(target, _ROLES))
     for name in self.sql(_DATABASES).splitlines():
-      if name in ('template1', 'postgres') and not self._is_used(name):
-        continue
       # A file a table, as text: a table that did not change is the same file,
       # and one that did differs where it did.
       self._run('pg_dump', name, '--format=directory',
                 '--compress=0', '--no-tablespaces',
                 '--file', os.path.join(target, 'database-' + name))
-
-  def _is_used(self, name):
-    return self.sql('''SELECT EXISTS (SELECT FROM pg_class c
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-      ) OR EXISTS (SELECT FROM pg_largeobject_metadata)''', name) == 't\n'
 
   def load(self, source):
     """Load a dump into the private server, which is empty."""
@@ -259,9 +248,9 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
       if folder == _ROLES:
         continue
       name = folder.removeprefix('database-')
-      is_new = name not in ('template1', 'postgres')
-      self._run('pg_restore', 'postgres' if is_new else name,
-                *(['--create'] if is_new else []), '--jobs=2',
+      # Those of the server itself are made anew, for what is set for them.
+      self._run('pg_restore', 'template1' if name == 'postgres' else 'postgres',
+                '--create', '--clean', '--if-exists', '--jobs=2',
                 '--exit-on-error', os.path.join(source, folder), private=True)
       self.sql('ANALYZE', name, private=True)
 

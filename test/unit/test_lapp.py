@@ -1,5 +1,6 @@
 """lapp without a node, on real servers of PostgreSQL."""
 import contextlib
+import shutil
 import signal
 import subprocess
 import unittest
@@ -52,7 +53,7 @@ class TestTransfer(TransferClaims, DatabaseCase):
       'role': 'nobody'}
     administrator = self.administrator(self.leader)
     administrator.sql('CREATE ROLE nobody;')
-    for whose in ('DATABASE shop', 'ROLE postgres'):
+    for whose in ('DATABASE shop', 'DATABASE postgres', 'ROLE postgres'):
       with self.subTest(whose):
         try:
           for name, value in hindrances.items():
@@ -66,16 +67,54 @@ class TestTransfer(TransferClaims, DatabaseCase):
           administrator.sql('ALTER %s RESET ALL;' % whose)
     self.cycle()
 
+  def test_databases_of_the_server_itself_survive_whatever_they_have(self):
+    show = {
+      'CREATE SCHEMA apart;': 'SELECT nspname FROM pg_namespace'
+                              " WHERE nspname = 'apart';",
+      "CREATE FUNCTION one() RETURNS int LANGUAGE SQL AS 'SELECT 1';":
+        'SELECT one();',
+      "CREATE TYPE tint AS ENUM ('red');": "SELECT 'red'::tint;",
+      'CREATE EXTENSION pg_trgm;': "SELECT similarity('a', 'a');",
+      'REVOKE CONNECT ON DATABASE %(name)s FROM PUBLIC;':
+        "SELECT has_database_privilege('pg_monitor', '%(name)s', 'CONNECT');",
+      "COMMENT ON DATABASE %(name)s IS 'Meins';":
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database"
+        " WHERE datname = '%(name)s';"}
+    shown = {}
+    for name in 'postgres', 'template1':
+      client = self.administrator(self.leader, name)
+      for make, look in show.items():
+        client.sql(make % {'name': name})
+        shown[name, look] = client.sql(look % {'name': name})
+        self.assertEqual(1, len(shown[name, look]))
+    self.cycle()
+    for (name, look), rows in shown.items():
+      with self.subTest(name=name, look=look):
+        client = self.administrator(self.clone, name)
+        self.assertEqual(rows, client.sql(look % {'name': name}))
+    self.assertEqual(['postgres|f', 'template1|t'], self.administrator(
+      self.clone).sql('SELECT datname, datistemplate FROM pg_database'
+                      " WHERE datname IN ('postgres', 'template1')"
+                      ' ORDER BY datname;'))
+
+  def test_dump_without_the_databases_of_the_server_itself_is_loaded(self):
+    content = self.export()
+    for name in 'postgres', 'template1':
+      shutil.rmtree(content / ('database/database-' + name))
+    self.clone.import_(self.leader)
+    self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
+
   # What is set for databases and for roles.
   SETTINGS = '''
     SELECT datname, rolname, setconfig FROM pg_db_role_setting
     LEFT JOIN pg_database d ON d.oid = setdatabase
     LEFT JOIN pg_roles r ON r.oid = setrole ORDER BY 1, 2;'''
 
-  def administrator(self, place):
+  def administrator(self, place, database='postgres'):
     """Return the client of the administrator at `place`, whom no setting
     hinders."""
     client = self.client(place).administrator(place.path / 'run')
+    client.database = database
     environment = client.environment()
     client.environment = lambda: dict(environment, PGOPTIONS=' '.join((
       '-c statement_timeout=0 -c lock_timeout=0 -c role=none',
