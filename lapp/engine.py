@@ -25,10 +25,14 @@ _ROLES = 'roles.sql'
 _STANDBY = 'standby.signal'
 _DATABASES = ("SELECT datname FROM pg_database"
               " WHERE datname <> 'template0' ORDER BY datname")
+# Those that refer to none that is still unlogged.
+_UNLOGGED = '''SELECT format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
+  FROM pg_class c WHERE relpersistence = 'u' AND relkind IN ('r', 'S')
+  AND NOT EXISTS (SELECT FROM pg_constraint JOIN pg_class o ON o.oid = confrelid
+    WHERE conrelid = c.oid AND o.oid <> c.oid AND o.relpersistence = 'u')'''
 # What users set for all, a database or a role would hinder a dump or a load.
-_UNHINDERED = ('-c role=none -c default_transaction_read_only=off'
-               ' -c statement_timeout=0 -c lock_timeout=0'
-               ' -c idle_in_transaction_session_timeout=0')
+_UNHINDERED = ('-c statement_timeout=0 -c lock_timeout=0'
+               ' -c default_transaction_read_only=off -c role=none')
 # The same, with the first version that has it.
 _UNHINDERED_SINCE = {'idle_session_timeout': 14, 'transaction_timeout': 17}
 
@@ -48,8 +52,7 @@ def _remove_remnant(path):
   is just starting: see the locks in database/server.py, resilient/importer.py.
   """
   try:
-    with open(path, encoding='utf-8') as file:
-      number, directory = file.read().splitlines()[:2]
+    number, directory = pathlib.Path(path).read_text('utf-8').splitlines()[:2]
     if os.readlink('/proc/%d/cwd' % int(number)) == os.path.realpath(directory):
       return
   except FileNotFoundError:
@@ -86,9 +89,8 @@ class Engine:
   @staticmethod
   def installed():
     """Return the versions that are installed, the newest first."""
-    return sorted((path.parent.parent.name
-                   for path in _PROGRAMS.glob('*/bin/postgres')),
-                  key=float, reverse=True)
+    versions = (path.parts[-3] for path in _PROGRAMS.glob('*/bin/postgres'))
+    return sorted(versions, key=float, reverse=True)
 
   def version(self):
     """Return the version that a new database is of.  Raises ServerError."""
@@ -123,9 +125,8 @@ class Engine:
 
   def check_settings(self, content):
     """Raise ServerError if the server does not take its settings."""
-    done = query([self._program('postgres', content),
+    done = query([self._program('postgres', content), '-C', 'max_connections',
                   '-D', os.path.join(content, DATABASE),
-                  '-C', 'max_connections',
                   '-c', 'config_file=' + os.path.join(content, SETTINGS)],
                  check=False)
     if done.returncode:
@@ -197,14 +198,11 @@ class Engine:
     run([*self._client(name, database, private), *arguments], _DUMP_DEADLINE,
         self._environment(private))
 
-  def sql(self, text, database='postgres', private=False, check=True):
-    """Run SQL as the superuser; return what psql printed, a row a line.
-
-    Raises Failed.
-    """
+  def sql(self, text, database='postgres', private=False, **options):
+    """Run SQL as the superuser; return the rows, lines.  Raises Failed."""
     return query(
       [*self._client('psql', database, private), '-XqAt',
-       '-v', 'ON_ERROR_STOP=1'], text, check=check,
+       '-v', 'ON_ERROR_STOP=1'], text, **options,
       environment=self._environment(private)).stdout
 
   def answers(self, content, private=False):
@@ -240,19 +238,19 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
 
   def load(self, source):
     """Load a dump into the private server, which is empty."""
-    with open(os.path.join(source, _ROLES), encoding='utf-8') as file:
-      text = ''.join(line for line in file
-                     if line != 'CREATE ROLE postgres;\n')
+    text = pathlib.Path(source, _ROLES).read_text('utf-8').replace(
+      '\nCREATE ROLE postgres;\n', '\n')
     self.sql('SET log_min_error_statement = panic;\n' + text, private=True)
-    for folder in sorted(os.listdir(source)):
-      if folder == _ROLES:
-        continue
+    for folder in sorted(set(os.listdir(source)) - {_ROLES}):
       name = folder.removeprefix('database-')
       # Those of the server itself are made anew, for what is set for them.
       self._run('pg_restore', 'template1' if name == 'postgres' else 'postgres',
                 '--create', '--clean', '--if-exists', '--jobs=2',
                 '--exit-on-error', os.path.join(source, folder), private=True)
-      self.sql('ANALYZE', name, private=True)
+      # A standby would empty them when it starts.
+      while statements := self.sql(_UNLOGGED, name, True):
+        self.sql(statements, name, True, deadline=_DUMP_DEADLINE)
+      self.sql('ANALYZE', name, True, deadline=_DUMP_DEADLINE)
 
 
 def main(argv=None):

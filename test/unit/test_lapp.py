@@ -104,6 +104,25 @@ class TestTransfer(TransferClaims, DatabaseCase):
     self.clone.import_(self.leader)
     self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
 
+  def test_unlogged_tables_keep_their_rows(self):
+    self.client(self.leader).sql('''
+      CREATE UNLOGGED TABLE "Lose Räder" (
+        id serial PRIMARY KEY, before int REFERENCES "Lose Räder");
+      CREATE UNLOGGED TABLE attached (
+        id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        wheel int REFERENCES "Lose Räder");
+      CREATE UNLOGGED TABLE bolts (number int REFERENCES attached);
+      CREATE UNLOGGED SEQUENCE loose START 5;
+      INSERT INTO "Lose Räder" (before) VALUES (1), (1);
+      INSERT INTO attached (wheel) VALUES (2);
+      INSERT INTO bolts VALUES (1);
+      SELECT nextval('loose'), nextval('loose');''')
+    self.cycle()
+    self.assertEqual(['1|1|1', '2|1|1', '2', '6'], self.client(self.clone).sql(
+      '''SELECT w.*, (SELECT count(*) FROM attached JOIN bolts ON number = id)
+      FROM "Lose Räder" w; SELECT last_value FROM "Lose Räder_id_seq";
+      SELECT last_value FROM loose;'''))
+
   # What is set for databases and for roles.
   SETTINGS = '''
     SELECT datname, rolname, setconfig FROM pg_db_role_setting
