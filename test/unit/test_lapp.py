@@ -7,7 +7,7 @@ import unittest
 
 import psutil
 
-from ..databases import PostgreSQL
+from ..databases import PostgreSQL, SqlError
 from .database_claims import ParameterClaims, TransferClaims
 from .database_support import DatabaseCase, wait_for
 
@@ -122,6 +122,19 @@ class TestTransfer(TransferClaims, DatabaseCase):
       '''SELECT w.*, (SELECT count(*) FROM attached JOIN bolts ON number = id)
       FROM "Lose Räder" w; SELECT last_value FROM "Lose Räder_id_seq";
       SELECT last_value FROM loose;'''))
+
+  def test_unlogged_tables_in_a_circle_do_not_hinder_a_load(self):
+    self.client(self.leader).sql('''
+      CREATE UNLOGGED TABLE hen (id int PRIMARY KEY);
+      CREATE UNLOGGED TABLE egg (id int PRIMARY KEY REFERENCES hen);
+      ALTER TABLE hen ADD FOREIGN KEY (id) REFERENCES egg;
+      CREATE UNLOGGED TABLE flock (id int PRIMARY KEY) PARTITION BY LIST (id);
+      CREATE UNLOGGED TABLE chick (id int REFERENCES flock);''')
+    self.cycle()
+    for name in 'hen', 'egg', 'chick':
+      with self.assertRaisesRegex(SqlError, 'unlogged'):
+        self.client(self.clone).sql('TABLE %s;' % name)
+    self.client(self.leader).sql('DROP TABLE hen, egg, flock, chick;')
 
   # What is set for databases and for roles.
   SETTINGS = '''
