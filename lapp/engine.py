@@ -22,9 +22,11 @@ _PROGRAMS = pathlib.Path('/usr/lib/postgresql')
 _DUMP_DEADLINE = 6 * 3600
 _DEADLINE = 600
 _ROLES = 'roles.sql'
-_STANDBY = 'standby.signal'
 _DATABASES = ("SELECT datname FROM pg_database"
               " WHERE datname <> 'template0' ORDER BY datname")
+# As it is stored: each kind of value is quoted in a way of its own.
+_FOR_ALL = '''SELECT format('INSERT INTO pg_db_role_setting VALUES (0, 0, %L);',
+  setconfig) FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0'''
 # Those that refer to none that is still unlogged.
 _UNLOGGED = '''SELECT format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
   FROM pg_class c WHERE relpersistence = 'u' AND relkind IN ('r', 'S')
@@ -135,7 +137,7 @@ class Engine:
 
   def set_role(self, content):
     """Let the server, when it starts, be what the partition is."""
-    path = os.path.join(content, DATABASE, _STANDBY)
+    path = os.path.join(content, DATABASE, 'standby.signal')
     if self._configuration.is_leader:
       pathlib.Path(path).unlink(missing_ok=True)
     else:
@@ -160,13 +162,11 @@ class Engine:
       pwd.getpwuid(os.getuid()).pw_name))
     settings = {
       'config_file': os.path.join(content, SETTINGS),
-      'hba_file': access,
-      'ident_file': users,
+      'hba_file': access, 'ident_file': users,
       'listen_addresses': '' if private else self._configuration.host,
       'port': self._port(private),
       'unix_socket_directories': self._run_directory,
-      'unix_socket_permissions': '0700',
-      'hot_standby': 'on'}
+      'unix_socket_permissions': '0700', 'hot_standby': 'on'}
     if private:
       # Made durable when it is complete.
       settings.update(fsync='off', full_page_writes='off',
@@ -229,6 +229,8 @@ SELECT format('CREATE DATABASE %%I OWNER %%I', :'name', :'user')
     """Dump roles, and all databases, into the empty folder `target`."""
     self._run('pg_dumpall', 'postgres', '--globals-only', '--no-tablespaces',
               '--file', os.path.join(target, _ROLES))
+    with open(os.path.join(target, _ROLES), 'a', encoding='utf-8') as file:
+      file.write(self.sql(_FOR_ALL))
     for name in self.sql(_DATABASES).splitlines():
       # A file a table, as text: a table that did not change is the same file,
       # and one that did differs where it did.

@@ -53,7 +53,8 @@ class TestTransfer(TransferClaims, DatabaseCase):
       'role': 'nobody'}
     administrator = self.administrator(self.leader)
     administrator.sql('CREATE ROLE nobody;')
-    for whose in ('DATABASE shop', 'DATABASE postgres', 'ROLE postgres'):
+    for whose in ('DATABASE shop', 'DATABASE postgres', 'ROLE postgres',
+                  'ROLE ALL'):
       with self.subTest(whose):
         try:
           for name, value in hindrances.items():
@@ -103,6 +104,19 @@ class TestTransfer(TransferClaims, DatabaseCase):
       shutil.rmtree(content / ('database/database-' + name))
     self.clone.import_(self.leader)
     self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
+
+  def test_what_is_set_for_all_roles_survives(self):
+    administrator = self.administrator(self.leader)
+    administrator.sql('''
+      ALTER ROLE ALL SET search_path = public, "My, own""s", '';
+      ALTER ROLE ALL SET application_name = 'it''s \\ "{x, y}" für';''')
+    try:
+      shown = administrator.sql(self.SETTINGS)
+      self.cycle()
+      self.assertEqual(
+        shown, self.administrator(self.clone).sql(self.SETTINGS))
+    finally:
+      administrator.sql('ALTER ROLE ALL RESET ALL;')
 
   def test_unlogged_tables_keep_their_rows(self):
     self.client(self.leader).sql('''
