@@ -133,9 +133,10 @@ class Engine:
       'tmpdir': self._temporary(content),
       'skip-name-resolve': 'on'}
     if private:
-      # Made durable when it is complete.
+      # Made durable when it is complete.  In a dump a blob has twice its size.
       settings.update({'skip-networking': 'on', 'innodb-doublewrite': 'off',
-                       'innodb-flush-log-at-trx-commit': '0'})
+                       'innodb-flush-log-at-trx-commit': '0',
+                       'max-allowed-packet': '1G'})
     elif not self._configuration.is_leader:
       settings.update({'read-only': 'on', 'innodb-read-only': 'on'})
     command = [self._program('mariadbd'),

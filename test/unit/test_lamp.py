@@ -33,6 +33,38 @@ class TestTransfer(TransferClaims, DatabaseCase):
     self.assert_as_before()
 
 
+class TestDump(DatabaseCase):
+  """What MariaDB has, and a dump carries."""
+
+  NAME, CLIENT, SCHEME = 'lamp', MariaDB, 'mysql'
+
+  def at(self, place, text):
+    """Run statements as the administrator of `place`; return the rows."""
+    return self.client(place).administrator(place.path / 'run').sql(text)
+
+  def make(self, text, undo):
+    """Run statements on the leader, and `undo` when the test ends."""
+    self.addCleanup(self.at, self.leader, undo)
+    self.at(self.leader, text)
+
+  def assert_carried(self, show):
+    """After a cycle the clone answers as the leader.  Returns the answer."""
+    self.cycle()
+    shown = self.at(self.leader, show)
+    self.assertEqual(shown, self.at(self.clone, show))
+    return shown
+
+  def test_large_values(self):
+    self.make('''
+      CREATE DATABASE large;
+      CREATE TABLE large.files (id int PRIMARY KEY, data longblob);
+      INSERT INTO large.files VALUES (1, REPEAT(UNHEX('00FF'), 5 << 20)), (
+        2, REPEAT(UNHEX('0A'), 9 << 20));
+      ''', 'DROP DATABASE large;')
+    self.assertEqual(2, len(self.assert_carried(
+      'SELECT id, LENGTH(data), MD5(data) FROM large.files ORDER BY id;')))
+
+
 class TestParameters(ParameterClaims, DatabaseCase):
   """What a user may ask for."""
 
