@@ -22,6 +22,9 @@ _PROGRAMS = {
 _DUMP_DEADLINE = 6 * 3600
 _DEADLINE = 600
 _ROLES = 'roles.sql'
+# What all accounts and roles are, and may, also PUBLIC.
+_PRIVILEGES = ('global_priv', 'db', 'tables_priv', 'columns_priv', 'procs_priv',
+               'proxies_priv', 'roles_mapping')
 _DATABASES = (
   "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN"
   " ('information_schema', 'performance_schema', 'mysql', 'sys') ORDER BY 1")
@@ -181,9 +184,12 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
 
   def dump(self, target):
     """Dump roles, and all databases, into the empty folder `target`."""
-    run([*self._client('mariadb-dump'), '--system=users', '--insert-ignore',
-         '--skip-dump-date',
-         '--result-file=' + os.path.join(target, _ROLES)], _DEADLINE)
+    # The tables, for a GRANT on a table needs that, and a view of a view needs
+    # the GRANT.  Who loads them keeps the accounts that it has.
+    run([*self._client('mariadb-dump'), '--insert-ignore', '--complete-insert',
+         '--no-create-info', '--order-by-primary', '--skip-dump-date',
+         '--result-file=' + os.path.join(target, _ROLES),
+         'mysql', *_PRIVILEGES], _DEADLINE)
     for name in self.sql(_DATABASES).splitlines():
       # One moment for all tables, in the order of their keys, and no date: what
       # did not change is the same file.
@@ -200,8 +206,10 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
     for name in (_ROLES, *sorted(set(os.listdir(source)) - {_ROLES})):
       with open(os.path.join(source, name), 'rb') as file:
         query([*self._client('mariadb', True), '--binary-mode',
-               '--max-allowed-packet=1G'], source=file,
+               '--max-allowed-packet=1G', 'mysql'], source=file,
               deadline=_DUMP_DEADLINE)
+      if name == _ROLES:
+        self.sql('FLUSH PRIVILEGES', private=True)
     # Administrators of other partitions, who need no password.
     strangers = self.sql(_STRANGERS % self._owner, private=True)
     self.sql(strangers, private=True)

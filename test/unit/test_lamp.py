@@ -64,6 +64,47 @@ class TestDump(DatabaseCase):
     self.assertEqual(2, len(self.assert_carried(
       'SELECT id, LENGTH(data), MD5(data) FROM large.files ORDER BY id;')))
 
+  def test_grants(self):
+    self.make('''
+      CREATE DATABASE granted;
+      USE granted;
+      CREATE TABLE things (id int, name text);
+      CREATE FUNCTION three() RETURNS int DETERMINISTIC RETURN 3;
+      CREATE PROCEDURE nothing() SELECT 0;
+      CREATE ROLE looker WITH ADMIN root@localhost;
+      CREATE ROLE seer;
+      CREATE USER joe IDENTIFIED BY 'his' ACCOUNT LOCK;
+      CREATE USER 'o''dd\\n;' IDENTIFIED BY 'hers' WITH MAX_USER_CONNECTIONS 7;
+      GRANT SELECT ON things TO joe WITH GRANT OPTION;
+      GRANT UPDATE (name) ON things TO seer;
+      GRANT EXECUTE ON FUNCTION three TO joe;
+      GRANT EXECUTE ON PROCEDURE nothing TO seer;
+      GRANT SELECT ON granted.* TO PUBLIC;
+      GRANT seer TO looker;
+      GRANT seer TO joe WITH ADMIN OPTION;
+      SET DEFAULT ROLE seer FOR joe;
+      CREATE DEFINER = joe VIEW seen AS SELECT * FROM things;
+      GRANT SELECT ON seen TO joe;
+      CREATE VIEW a_view_of_a_view AS SELECT id, three() FROM seen;
+      ''', '''
+      DROP DATABASE granted;
+      DROP USER joe, 'o''dd\\n;';
+      DROP ROLE looker, seer;
+      REVOKE SELECT ON granted.* FROM PUBLIC;
+      ''')
+    self.assert_carried('''
+      SELECT host, user, priv FROM mysql.global_priv ORDER BY 1, 2;
+      SELECT * FROM mysql.roles_mapping ORDER BY 1, 2, 3;
+      SELECT * FROM mysql.db ORDER BY 1, 2, 3;
+      SELECT * FROM mysql.tables_priv ORDER BY 1, 2, 3, 4;
+      SELECT * FROM mysql.columns_priv ORDER BY 1, 2, 3, 4, 5;
+      SELECT * FROM mysql.procs_priv ORDER BY 1, 2, 3, 4, 5;
+      SHOW GRANTS FOR joe;
+      SHOW GRANTS FOR PUBLIC;
+      SHOW CREATE USER 'o''dd\\n;';
+      SELECT * FROM granted.a_view_of_a_view;
+      ''')
+
 
 class TestParameters(ParameterClaims, DatabaseCase):
   """What a user may ask for."""
