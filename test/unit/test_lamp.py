@@ -1,6 +1,7 @@
 """lamp without a node, on real servers of MariaDB."""
 import os
 import pathlib
+import subprocess
 import tempfile
 import unittest
 from unittest import mock
@@ -104,6 +105,61 @@ class TestDump(DatabaseCase):
       SHOW CREATE USER 'o''dd\\n;';
       SELECT * FROM granted.a_view_of_a_view;
       ''')
+
+  def test_databases_that_need_each_other(self):
+    self.make('''
+      CREATE DATABASE before_all;
+      CREATE DATABASE zoo;
+      CREATE TABLE zoo.animals (id int PRIMARY KEY);
+      INSERT INTO zoo.animals VALUES (1);
+      CREATE VIEW zoo.tame AS SELECT id FROM zoo.animals;
+      USE before_all;
+      CREATE TABLE guests (id int, animal int,
+        FOREIGN KEY (animal) REFERENCES zoo.animals (id));
+      INSERT INTO guests VALUES (7, 1);
+      CREATE TRIGGER came AFTER INSERT ON guests FOR EACH ROW
+        INSERT INTO zoo.animals SELECT NEW.id FROM zoo.tame;
+      CREATE FUNCTION animals() RETURNS int
+        RETURN (SELECT COUNT(*) FROM zoo.tame);
+      CREATE VIEW looked_after AS SELECT id, animals() FROM zoo.tame;
+      CREATE VIEW zoo.guests AS SELECT * FROM looked_after;
+      ''', 'DROP DATABASE before_all; DROP DATABASE zoo;')
+    self.assert_carried('''
+      SELECT * FROM zoo.guests;
+      SELECT * FROM before_all.guests;
+      SELECT trigger_name, action_statement FROM information_schema.triggers
+        WHERE trigger_schema = 'before_all';
+      ''')
+
+  def test_names_of_databases(self):
+    names = ['`-x`', '`--force`', '`o\'"``;\\n`', '`two\nlines`', '`a/b`',
+             '`.hidden`', '`Zażółć`', '`a b`']
+    for name in names:
+      self.make('CREATE DATABASE %s; CREATE TABLE %s.t (a int);'
+                'CREATE VIEW %s.v AS SELECT * FROM %s.t;'
+                'INSERT INTO %s.t VALUES (1);' % ((name,) * 5),
+                'DROP DATABASE %s;' % name)
+    self.assert_carried('SHOW DATABASES;' + ''.join(
+      'SELECT * FROM %s.v;' % name for name in names))
+
+  def test_dump_with_a_file_for_each_database(self):
+    self.make('CREATE DATABASE early; CREATE TABLE early.t AS SELECT 1 AS a;',
+              'DROP DATABASE early;')
+    folder = self.export() / 'database'
+    for path in folder.iterdir():
+      path.unlink()
+    client = self.client(self.leader).administration(
+      str(self.leader.path / 'run'))[2:-1]
+    for name, arguments in (
+        ('roles', ['--system=users', '--insert-ignore']),
+        ('database-early', ['--databases', 'early']),
+        ('database-shop', ['--databases', 'shop'])):
+      with open(folder / (name + '.sql'), 'wb') as output:
+        subprocess.run(['mariadb-dump', '--no-defaults', client[-1], *arguments],
+                       stdout=output, check=True)
+    self.clone.import_(self.leader)
+    self.assertEqual(['1'], self.at(self.clone, 'SELECT a FROM early.t;'))
+    self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
 
 
 class TestParameters(ParameterClaims, DatabaseCase):
