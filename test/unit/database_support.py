@@ -118,9 +118,13 @@ def limit_files():
 
 
 class DatabaseCase(TestCase):
-  """A leader and a clone, made once.  Must define: NAME, CLIENT, SCHEME."""
+  """A leader and a clone, made once.  Must define: NAME, CLIENT, SCHEME.
+
+  SETTINGS: of the leader's server.
+  """
 
   NAME = CLIENT = SCHEME = None
+  SETTINGS = {}
 
   @classmethod
   def setUpClass(cls):
@@ -129,7 +133,8 @@ class DatabaseCase(TestCase):
     directory = pathlib.Path(tempfile.mkdtemp(prefix='db-'))
     cls.addClassCleanup(shutil.rmtree, directory)
     cls.leader = Place(cls.NAME, 'leader', directory / 'l',
-                       **{'database-name': 'shop'})
+                       **{'database-name': 'shop',
+                          'database-settings': cls.SETTINGS})
     cls.clone = Place(cls.NAME, 'clone', directory / 'c')
     for place in (cls.leader, cls.clone):
       place.prepare()

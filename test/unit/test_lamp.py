@@ -38,6 +38,7 @@ class TestDump(DatabaseCase):
   """What MariaDB has, and a dump carries."""
 
   NAME, CLIENT, SCHEME = 'lamp', MariaDB, 'mysql'
+  SETTINGS = {'event_scheduler': 'ON', 'secure_timestamp': 'YES'}
 
   def at(self, place, text):
     """Run statements as the administrator of `place`; return the rows."""
@@ -160,6 +161,53 @@ class TestDump(DatabaseCase):
     self.clone.import_(self.leader)
     self.assertEqual(['1'], self.at(self.clone, 'SELECT a FROM early.t;'))
     self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
+
+  def test_history_of_tables(self):
+    self.make('''
+      CREATE DATABASE past;
+      USE past;
+      CREATE TABLE plain (id int PRIMARY KEY);
+      CREATE TABLE implicit (id int PRIMARY KEY, value int)
+        WITH SYSTEM VERSIONING;
+      CREATE TABLE explicit (id int PRIMARY KEY, value int,
+        since timestamp(6) GENERATED ALWAYS AS ROW START,
+        until timestamp(6) GENERATED ALWAYS AS ROW END INVISIBLE,
+        PERIOD FOR SYSTEM_TIME (since, until)) WITH SYSTEM VERSIONING;
+      CREATE TABLE parts (id int PRIMARY KEY, value int)
+        WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME (
+          PARTITION was HISTORY, PARTITION now CURRENT);
+      INSERT INTO plain VALUES (1);
+      INSERT INTO implicit VALUES (1, 1), (2, 2);
+      INSERT INTO explicit (id, value) VALUES (1, 1), (2, 2);
+      INSERT INTO parts VALUES (1, 1), (2, 2);
+      DO SLEEP(0.01);
+      UPDATE implicit SET value = 3 WHERE id = 1;
+      UPDATE explicit SET value = 3 WHERE id = 1;
+      UPDATE parts SET value = 3 WHERE id = 1;
+      DELETE FROM implicit WHERE id = 2;
+      DELETE FROM explicit WHERE id = 2;
+      DELETE FROM parts WHERE id = 2;
+      ''', 'DROP DATABASE past;')
+    shown = self.assert_carried('SELECT * FROM past.plain;' + ''.join(
+      'SELECT id, value, %s, %s FROM past.%s FOR SYSTEM_TIME ALL'
+      ' ORDER BY 1, 2;' % (start, end, table) for start, end, table in (
+        ('row_start', 'row_end', 'implicit'), ('since', 'until', 'explicit'),
+        ('row_start', 'row_end', 'parts'))))
+    self.assertEqual(10, len(shown), shown)
+
+  def test_history_by_transaction_does_not_hinder_an_export(self):
+    self.make('''
+      CREATE DATABASE precise;
+      CREATE TABLE precise.things (id int PRIMARY KEY,
+        since bigint unsigned GENERATED ALWAYS AS ROW START,
+        until bigint unsigned GENERATED ALWAYS AS ROW END,
+        PERIOD FOR SYSTEM_TIME (since, until)) WITH SYSTEM VERSIONING;
+      INSERT INTO precise.things (id) VALUES (1), (2);
+      DELETE FROM precise.things WHERE id = 2;
+      ''', 'DROP DATABASE precise;')
+    self.assertEqual(['1'], self.assert_carried('SELECT id FROM precise.things;'))
+    said = self.leader.run('export', '--dump', self.leader.path / 'dump')[2]
+    self.assertIn('by transaction: precise.things', said)
 
 
 class TestParameters(ParameterClaims, DatabaseCase):
