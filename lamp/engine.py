@@ -141,6 +141,9 @@ class Engine:
       'pid-file': self._socket(private) + '.pid',
       'tmpdir': self._temporary(content),
       'skip-name-resolve': 'on'}
+    if private or not self._configuration.is_leader:
+      # Events are the leader's to run.
+      settings['event-scheduler'] = 'off'
     if private:
       # Made durable when it is complete.  In a dump a blob has twice its size.
       settings.update({'skip-networking': 'on', 'innodb-doublewrite': 'off',

@@ -8,7 +8,7 @@ from unittest import mock
 
 from ..databases import MariaDB
 from .database_claims import ParameterClaims, TransferClaims
-from .database_support import DatabaseCase
+from .database_support import DatabaseCase, wait_for
 
 
 class TestTransfer(TransferClaims, DatabaseCase):
@@ -208,6 +208,44 @@ class TestDump(DatabaseCase):
     self.assertEqual(['1'], self.assert_carried('SELECT id FROM precise.things;'))
     said = self.leader.run('export', '--dump', self.leader.path / 'dump')[2]
     self.assertIn('by transaction: precise.things', said)
+
+  def test_events_run_on_a_leader_alone(self):
+    self.make('''
+      CREATE DATABASE events;
+      USE events;
+      CREATE TABLE runs (socket text);
+      CREATE EVENT often ON SCHEDULE EVERY 1 SECOND
+        DO INSERT INTO runs SELECT @@socket;
+      CREATE EVENT never ON SCHEDULE EVERY 1 SECOND DISABLE DO SELECT 1;
+      CREATE DATABASE slow;
+      CREATE TABLE slow.numbers (id int PRIMARY KEY, text text, FULLTEXT (text))
+        AS SELECT seq AS id, MD5(seq) AS text FROM seq_1_to_200000;
+      ''', 'DROP DATABASE events; DROP DATABASE slow;')
+    show = ('SELECT event_name, status FROM information_schema.events'
+            ' WHERE event_schema = "events" ORDER BY 1;')
+    sockets = 'SELECT DISTINCT socket FROM events.runs ORDER BY 1;'
+    shown = self.at(self.leader, show)
+    wait_for(lambda: self.at(self.leader, sockets), self.leader)
+    self.cycle()
+    own = [str(place.path / 'run/mariadb.sock')
+           for place in (self.clone, self.leader)]
+    self.assertEqual(own[1:], self.at(self.clone, sockets))
+    self.assertEqual(shown, self.at(self.clone, show))
+    self.assertEqual(['OFF'], self.at(self.clone, 'SELECT @@event_scheduler;'))
+    self.clone.stop()
+    self.clone.prepare(role='leader', **{
+      'database-name': 'shop', 'database-settings': self.SETTINGS})
+    self.clone.serve()
+    self.addCleanup(self._serve_as_clone)
+    wait_for(lambda: own[:1] == self.at(self.clone, sockets)[:1], self.clone)
+    self.assertEqual(shown, self.at(self.clone, show))
+
+  def _serve_as_clone(self):
+    self.clone.stop()
+    self.clone.prepare(role='clone')
+    self.clone.serve()
+    wait_for(lambda: self.numbers(self.clone) == self.numbers(self.leader),
+             self.clone)
 
 
 class TestParameters(ParameterClaims, DatabaseCase):
