@@ -29,6 +29,14 @@ _ROLES = 'roles.sql'
 _PRIVILEGES = ('global_priv', 'db', 'tables_priv', 'columns_priv', 'procs_priv',
                'proxies_priv', 'roles_mapping')
 _DATABASES = 'databases.sql'
+# Columns whose values mariadb-dump prints with less digits than they have.
+_ROUNDED = """SELECT CONCAT_WS('.', table_schema, table_name, column_name)
+  FROM information_schema.columns
+  JOIN information_schema.tables USING (table_schema, table_name)
+  WHERE data_type = 'float' AND numeric_scale IS NULL AND is_generated = 'NEVER'
+  AND table_type NOT LIKE '%VIEW' AND table_schema NOT IN (
+    'information_schema', 'performance_schema', 'mysql', 'sys') ORDER BY 1
+"""
 # Tables whose history mariadb-dump refuses: by transaction, not by time.
 _PRECISE = """SELECT CONCAT(table_schema, '.', table_name)
   FROM information_schema.columns
@@ -201,10 +209,9 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
          '--no-create-info', '--order-by-primary', '--skip-dump-date',
          '--result-file=' + os.path.join(target, _ROLES),
          'mysql', *_PRIVILEGES], _DEADLINE)
-    precise = self.sql(_PRECISE).splitlines()
-    if precise:
-      log.warning('the dump has no history of tables, for these have it by'
-                  ' transaction: %s', ', '.join(precise))
+    self._warn('the dump has these columns rounded to 6 digits: %s', _ROUNDED)
+    precise = self._warn('the dump has no history of tables, for these have it'
+                         ' by transaction: %s', _PRECISE)
     # One moment for all tables, in the order of their keys, and no date: what
     # did not change is the same.  The views are last, after all that they name.
     run([*self._client('mariadb-dump'), '--single-transaction', '--quick',
@@ -216,6 +223,12 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
          '--skip-dump-date', '--max-allowed-packet=1G',
          '--result-file=' + os.path.join(target, _DATABASES), '--all-databases',
          '--ignore-database=mysql', '--ignore-database=sys'], _DUMP_DEADLINE)
+
+  def _warn(self, text, names):
+    found = self.sql(names).splitlines()
+    if found:
+      log.warning(text, ', '.join(found))
+    return found
 
   def load(self, source):
     """Load a dump into the private server, which is empty."""

@@ -174,6 +174,22 @@ class DatabaseCase(TestCase):
     self.clone.import_(self.leader)
     self.assertEqual(self.numbers(self.leader), self.numbers(self.clone))
 
+  def at(self, place, text):
+    """Run statements as the administrator of `place`; return the rows."""
+    return self.client(place).administrator(place.path / 'run').sql(text)
+
+  def make(self, text, undo):
+    """Run statements on the leader, and `undo` when the test ends."""
+    self.addCleanup(self.at, self.leader, undo)
+    self.at(self.leader, text)
+
+  def assert_carried(self, show):
+    """After a cycle the clone answers as the leader.  Returns the answer."""
+    self.cycle()
+    shown = self.at(self.leader, show)
+    self.assertEqual(shown, self.at(self.clone, show))
+    return shown
+
   def assert_refused(self, result, *words):
     """A command failed, and said so in one line at the end."""
     status, _, said = result

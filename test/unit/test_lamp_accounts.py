@@ -1,0 +1,95 @@
+"""What MariaDB has beside databases, and a dump carries, on real servers."""
+import unittest
+
+from ..databases import MariaDB
+from .database_support import DatabaseCase, wait_for
+
+
+class TestServer(DatabaseCase):
+  """Export and import."""
+
+  NAME, CLIENT, SCHEME = 'lamp', MariaDB, 'mysql'
+  SETTINGS = {'event_scheduler': 'ON'}
+
+  def test_grants(self):
+    self.make('''
+      CREATE DATABASE granted;
+      USE granted;
+      CREATE TABLE things (id int, name text);
+      CREATE FUNCTION three() RETURNS int DETERMINISTIC RETURN 3;
+      CREATE PROCEDURE nothing() SELECT 0;
+      CREATE ROLE looker WITH ADMIN root@localhost;
+      CREATE ROLE seer;
+      CREATE USER joe IDENTIFIED BY 'his' ACCOUNT LOCK;
+      CREATE USER 'o''dd\\n;' IDENTIFIED BY 'hers' WITH MAX_USER_CONNECTIONS 7;
+      GRANT SELECT ON things TO joe WITH GRANT OPTION;
+      GRANT UPDATE (name) ON things TO seer;
+      GRANT EXECUTE ON FUNCTION three TO joe;
+      GRANT EXECUTE ON PROCEDURE nothing TO seer;
+      GRANT SELECT ON granted.* TO PUBLIC;
+      GRANT seer TO looker;
+      GRANT seer TO joe WITH ADMIN OPTION;
+      SET DEFAULT ROLE seer FOR joe;
+      CREATE DEFINER = joe VIEW seen AS SELECT * FROM things;
+      GRANT SELECT ON seen TO joe;
+      CREATE VIEW a_view_of_a_view AS SELECT id, three() FROM seen;
+      ''', '''
+      DROP DATABASE granted;
+      DROP USER joe, 'o''dd\\n;';
+      DROP ROLE looker, seer;
+      REVOKE SELECT ON granted.* FROM PUBLIC;
+      ''')
+    self.assert_carried('''
+      SELECT host, user, priv FROM mysql.global_priv ORDER BY 1, 2;
+      SELECT * FROM mysql.roles_mapping ORDER BY 1, 2, 3;
+      SELECT * FROM mysql.db ORDER BY 1, 2, 3;
+      SELECT * FROM mysql.tables_priv ORDER BY 1, 2, 3, 4;
+      SELECT * FROM mysql.columns_priv ORDER BY 1, 2, 3, 4, 5;
+      SELECT * FROM mysql.procs_priv ORDER BY 1, 2, 3, 4, 5;
+      SHOW GRANTS FOR joe;
+      SHOW GRANTS FOR PUBLIC;
+      SHOW CREATE USER 'o''dd\\n;';
+      SELECT * FROM granted.a_view_of_a_view;
+      ''')
+
+  def test_events_run_on_a_leader_alone(self):
+    self.make('''
+      CREATE DATABASE events;
+      USE events;
+      CREATE TABLE runs (socket text);
+      CREATE EVENT often ON SCHEDULE EVERY 1 SECOND
+        DO INSERT INTO runs SELECT @@socket;
+      CREATE EVENT never ON SCHEDULE EVERY 1 SECOND DISABLE DO SELECT 1;
+      CREATE DATABASE slow;
+      CREATE TABLE slow.numbers (id int PRIMARY KEY, text text, FULLTEXT (text))
+        AS SELECT seq AS id, MD5(seq) AS text FROM seq_1_to_200000;
+      ''', 'DROP DATABASE events; DROP DATABASE slow;')
+    show = ('SELECT event_name, status FROM information_schema.events'
+            ' WHERE event_schema = "events" ORDER BY 1;')
+    sockets = 'SELECT DISTINCT socket FROM events.runs ORDER BY 1;'
+    shown = self.at(self.leader, show)
+    wait_for(lambda: self.at(self.leader, sockets), self.leader)
+    self.cycle()
+    own = [str(place.path / 'run/mariadb.sock')
+           for place in (self.clone, self.leader)]
+    self.assertEqual(own[1:], self.at(self.clone, sockets))
+    self.assertEqual(shown, self.at(self.clone, show))
+    self.assertEqual(['OFF'], self.at(self.clone, 'SELECT @@event_scheduler;'))
+    self.clone.stop()
+    self.clone.prepare(role='leader', **{
+      'database-name': 'shop', 'database-settings': self.SETTINGS})
+    self.clone.serve()
+    self.addCleanup(self._serve_as_clone)
+    wait_for(lambda: own[:1] == self.at(self.clone, sockets)[:1], self.clone)
+    self.assertEqual(shown, self.at(self.clone, show))
+
+  def _serve_as_clone(self):
+    self.clone.stop()
+    self.clone.prepare(role='clone')
+    self.clone.serve()
+    wait_for(lambda: self.numbers(self.clone) == self.numbers(self.leader),
+             self.clone)
+
+
+if __name__ == '__main__':
+  unittest.main()
