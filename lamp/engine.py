@@ -202,11 +202,13 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
   # Dumps
 
   def dump(self, target):
-    """Dump roles, and all databases, into the empty folder `target`."""
+    """Dump what is of the server, and all databases, into the empty folder `target`."""
     # The tables, for a GRANT on a table needs that, and a view of a view needs
     # the GRANT.  Who loads them keeps the accounts that it has.
     run([*self._client('mariadb-dump'), '--insert-ignore', '--complete-insert',
          '--no-create-info', '--order-by-primary', '--skip-dump-date',
+         # An event may be in a time zone, and a table on a server.
+         '--system=servers,timezones,udfs',
          '--result-file=' + os.path.join(target, _ROLES),
          'mysql', *_PRIVILEGES], _DEADLINE)
     self._warn('the dump has these columns rounded to 6 digits: %s', _ROUNDED)

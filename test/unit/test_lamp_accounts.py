@@ -52,6 +52,37 @@ class TestServer(DatabaseCase):
       SELECT * FROM granted.a_view_of_a_view;
       ''')
 
+  def test_servers_and_time_zones(self):
+    self.make('''
+      CREATE SERVER far FOREIGN DATA WRAPPER mysql
+        OPTIONS (HOST 'far.example', DATABASE 'd', USER 'u', PASSWORD 'secret');
+      INSERT INTO mysql.time_zone VALUES (1, 'N');
+      INSERT INTO mysql.time_zone_name VALUES ('Mars/Olympus', 1);
+      INSERT INTO mysql.time_zone_transition_type VALUES (1, 0, 5025, 0, 'MOT');
+      CREATE DATABASE mars;
+      SET time_zone = 'Mars/Olympus';
+      CREATE EVENT mars.landing ON SCHEDULE EVERY 1 YEAR DO SELECT 1;
+      ''', '''
+      DROP DATABASE mars;
+      DROP SERVER far;
+      DELETE FROM mysql.time_zone;
+      DELETE FROM mysql.time_zone_name;
+      DELETE FROM mysql.time_zone_transition_type;
+      ''')
+    self.assert_carried('''
+      SELECT * FROM mysql.servers;
+      SELECT CONVERT_TZ('2000-01-01 00:00:00', 'UTC', 'Mars/Olympus');
+      SELECT event_name, time_zone FROM information_schema.events
+        WHERE event_schema = 'mars';
+      ''')
+
+  def test_functions_of_a_library_need_it(self):
+    self.make("INSERT INTO mysql.func VALUES ('f', 0, 'absent.so', 'function');",
+              'DELETE FROM mysql.func;')
+    self.export()
+    self.assert_refused(self.clone.run(
+      'import', '--dump', self.leader.path / 'dump'), 'absent.so')
+
   def test_events_run_on_a_leader_alone(self):
     self.make('''
       CREATE DATABASE events;
