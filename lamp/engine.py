@@ -43,8 +43,12 @@ _PRECISE = """SELECT CONCAT(table_schema, '.', table_name)
   WHERE generation_expression = 'ROW START' AND data_type = 'bigint' ORDER BY 1
 """
 
-_STRANGERS = """SELECT CONCAT('DROP USER ', QUOTE(user), '@', QUOTE(host), ';')
-  FROM mysql.user WHERE plugin = 'unix_socket' AND user NOT IN ('root', '%s')
+# Not dropped: a locked account can still be what others are defined by.
+_LOCK_STRANGERS = """UPDATE mysql.global_priv
+  SET priv = JSON_SET(priv, '$.account_locked', true)
+  WHERE JSON_VALUE(priv, '$.plugin') = 'unix_socket'
+  AND user NOT IN ('root', '%s');
+FLUSH PRIVILEGES
 """
 
 
@@ -243,8 +247,7 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
       if name == _ROLES:
         self.sql('FLUSH PRIVILEGES', private=True)
     # Administrators of other partitions, who need no password.
-    strangers = self.sql(_STRANGERS % self._owner, private=True)
-    self.sql(strangers, private=True)
+    self.sql(_LOCK_STRANGERS % self._owner, private=True)
 
 
 def main(argv=None):

@@ -83,6 +83,28 @@ class TestServer(DatabaseCase):
     self.assert_refused(self.clone.run(
       'import', '--dump', self.leader.path / 'dump'), 'absent.so')
 
+  def test_accounts_of_the_socket_are_locked_and_serve_as_definers(self):
+    self.make('''
+      CREATE DATABASE defined;
+      USE defined;
+      CREATE USER ruth@localhost IDENTIFIED VIA unix_socket;
+      CREATE USER other@localhost IDENTIFIED BY '"unix_socket"';
+      GRANT ALL ON defined.* TO ruth@localhost;
+      CREATE TABLE t (id int);
+      INSERT INTO t VALUES (1);
+      CREATE DEFINER = ruth@localhost VIEW v AS SELECT * FROM t;
+      CREATE DEFINER = ruth@localhost FUNCTION f() RETURNS int
+        RETURN (SELECT COUNT(*) FROM t);
+      ''', '''
+      DROP DATABASE defined;
+      DROP USER ruth@localhost, other@localhost;
+      ''')
+    self.assertEqual(['1', '1'], self.assert_carried(
+      'SELECT * FROM defined.v; SELECT defined.f();'))
+    self.assertEqual(['mariadb.sys', 'ruth'], self.at(
+      self.clone, "SELECT user FROM mysql.global_priv"
+      " WHERE JSON_VALUE(priv, '$.account_locked') ORDER BY 1;"))
+
   def test_events_run_on_a_leader_alone(self):
     self.make('''
       CREATE DATABASE events;
