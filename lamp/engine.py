@@ -42,12 +42,11 @@ _PRECISE = """SELECT CONCAT(table_schema, '.', table_name)
   FROM information_schema.columns
   WHERE generation_expression = 'ROW START' AND data_type = 'bigint' ORDER BY 1
 """
-
-# Not dropped: a locked account can still be what others are defined by.
+# The socket may be one way of several, as mariadb-install-db has it.  Not
+# dropped: things go on that have a locked account as their definer.
 _LOCK_STRANGERS = """UPDATE mysql.global_priv
   SET priv = JSON_SET(priv, '$.account_locked', true)
-  WHERE JSON_VALUE(priv, '$.plugin') = 'unix_socket'
-  AND user NOT IN ('root', '%s');
+  WHERE priv LIKE '%%"unix_socket"%%' AND user NOT IN ('root', '%s');
 FLUSH PRIVILEGES
 """
 

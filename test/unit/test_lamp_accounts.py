@@ -88,6 +88,8 @@ class TestServer(DatabaseCase):
       CREATE DATABASE defined;
       USE defined;
       CREATE USER ruth@localhost IDENTIFIED VIA unix_socket;
+      CREATE USER either@localhost IDENTIFIED VIA mysql_native_password
+        USING PASSWORD('x') OR unix_socket;
       CREATE USER other@localhost IDENTIFIED BY '"unix_socket"';
       GRANT ALL ON defined.* TO ruth@localhost;
       CREATE TABLE t (id int);
@@ -97,11 +99,11 @@ class TestServer(DatabaseCase):
         RETURN (SELECT COUNT(*) FROM t);
       ''', '''
       DROP DATABASE defined;
-      DROP USER ruth@localhost, other@localhost;
+      DROP USER ruth@localhost, either@localhost, other@localhost;
       ''')
     self.assertEqual(['1', '1'], self.assert_carried(
       'SELECT * FROM defined.v; SELECT defined.f();'))
-    self.assertEqual(['mariadb.sys', 'ruth'], self.at(
+    self.assertEqual(['either', 'mariadb.sys', 'ruth'], self.at(
       self.clone, "SELECT user FROM mysql.global_priv"
       " WHERE JSON_VALUE(priv, '$.account_locked') ORDER BY 1;"))
 
