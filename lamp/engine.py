@@ -205,7 +205,7 @@ GRANT ALL PRIVILEGES ON `%(database)s`.* TO '%(user)s'@'%%';
   # Dumps
 
   def dump(self, target):
-    """Dump what is of the server, and all databases, into the empty folder `target`."""
+    """Dump roles, and all databases, into the empty folder `target`."""
     # The tables, for a GRANT on a table needs that, and a view of a view needs
     # the GRANT.  Who loads them keeps the accounts that it has.
     run([*self._client('mariadb-dump'), '--insert-ignore', '--complete-insert',

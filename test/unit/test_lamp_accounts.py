@@ -77,7 +77,8 @@ class TestServer(DatabaseCase):
       ''')
 
   def test_functions_of_a_library_need_it(self):
-    self.make("INSERT INTO mysql.func VALUES ('f', 0, 'absent.so', 'function');",
+    self.make('INSERT INTO mysql.func'
+              " VALUES ('f', 0, 'absent.so', 'function');",
               'DELETE FROM mysql.func;')
     self.export()
     self.assert_refused(self.clone.run(

@@ -134,6 +134,13 @@ class TestDatabases(DatabaseCase):
     said = self.leader.run('export', '--dump', self.leader.path / 'dump')[2]
     self.assertIn('rounded to 6 digits: ratios.t.a\n', said)
 
+  def test_unchanged_databases_are_the_same_files(self):
+    before, after = ({path.name: (path.stat().st_ino, path.read_bytes())
+                      for path in (self.export() / 'database').iterdir()}
+                     for _ in range(2))
+    self.assertEqual({'databases.sql', 'roles.sql'}, set(before))
+    self.assertEqual(before, after)
+
 
 if __name__ == '__main__':
   unittest.main()
