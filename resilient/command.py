@@ -9,6 +9,7 @@ import json
 import logging
 import logging.handlers
 import os
+import pwd
 import sys
 import time
 
@@ -173,9 +174,31 @@ def _dispatch(arguments):
   return module.main(configuration, *extra())
 
 
+def _owner_problem(path):
+  """Return why whoever runs this must not work with configuration `path`, or
+  '': what somebody else writes, the services of the partition cannot read."""
+  try:
+    owner = os.stat(path).st_uid
+  except OSError:
+    # To be said by who reads it.
+    return ''
+  if owner == os.geteuid():
+    return ''
+  try:
+    owner = pwd.getpwuid(owner).pw_name
+  except KeyError:
+    owner = '#%d' % owner
+  return ('%s belongs to user %s: run this as that user, for instance with'
+          ' runuser -u %s --' % (path, owner, owner))
+
+
 def main(argv=None):
   """Run the command in `argv`.  Returns the exit status."""
   arguments = _parser().parse_args(argv)
+  problem = _owner_problem(getattr(arguments, 'configuration', ''))
+  if problem:
+    sys.stderr.write(problem + '\n')
+    return 1
   if arguments.command == 'restore' and bool(arguments.generation) != bool(
       arguments.to):
     sys.stderr.write('restore: --generation and --to go together\n')

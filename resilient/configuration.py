@@ -167,6 +167,15 @@ class Configuration:
     """Return (Peers, sentences on shared instances that are wrong)."""
     return peer.peers(self.shared_instances, self.remove_backup_older_than)
 
+  def archive_names(self):
+    """Return the names of the archives that are here, and of those that have a
+    leader to be pulled from."""
+    names = {found.name for found in self.peers()[0] if found.kind == 'pull'}
+    if os.path.isdir(self.archive_directory):
+      names |= {name for name in os.listdir(self.archive_directory)
+                if not name.startswith('.')}
+    return sorted(names)
+
 
 def load(path):
   """Return the Configuration in file `path`.

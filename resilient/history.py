@@ -26,6 +26,7 @@ from .repository import Repository
 from .reserve import DiskFull
 
 log = logging.getLogger('resilient.history')
+_RESTORE_LOG = ' %s/restore.log' % ARCHIVE_DATA
 
 
 class NotAdopted(Exception):
@@ -64,21 +65,29 @@ def discard(archive):
   remove(_done(archive))
 
 
-def _copy(configuration, source, place):
+def _copy(archive, source, place):
   """Make directory `place` a copy of archive `source`; goes on with what is
-  there already."""
+  there already.  What was verified of it is, if it was that copy already."""
+  configuration, done = archive.configuration, _read(archive)
+  remove(_done(archive))
   os.makedirs(place, mode=0o700, exist_ok=True)
   make_directories_writable(place)
-  run([configuration.rsync, '--recursive', '--links', '--perms', '--times',
-       '--specials', '--hard-links', '--sparse', '--checksum', '--delete',
-       '--partial', '--fsync', source + '/', place + '/'],
-      configuration.transfer_deadline)
+  changes = run(
+    [configuration.rsync, '--recursive', '--links', '--perms', '--times',
+     '--specials', '--hard-links', '--sparse', '--checksum', '--delete',
+     '--partial', '--fsync', '--itemize-changes', source + '/', place + '/'],
+    configuration.transfer_deadline).output
+  # Other lines are of attributes alone; the log is of our own restores.
+  if not any(line[:1] in '>ch*' and not line.endswith(_RESTORE_LOG)
+             for line in changes.splitlines()):
+    write_json(_done(archive), done)
 
 
 def _verify(archive, repository, when):
   """Restore what `repository` has of time `when`, and compare it with its own
   manifest.  Return its Generation.  Raises Failed, Damaged, InvalidManifest."""
-  place = archive.place('verify')
+  # Verification may run beside it.
+  place = archive.place('verify-adopting')
   try:
     remove_tree(place)
     repository.restore(when, place)
@@ -151,18 +160,25 @@ def adopt(archive, source, report, force=False):
 
 
 def _adopt(archive, source, place, report, force):
-  _copy(archive.configuration, source, place)
+  replaced = archive.place('replaced')
+  if os.path.exists(replaced):
+    raise NotAdopted('%s is left of an earlier adoption, and may be all that is'
+                     ' left of an archive: move it away, or remove it, first'
+                     % replaced)
+  _copy(archive, source, place)
   repository = Repository(archive.configuration, place)
   if repository.cut_short:
     repository.regress()
   index = verified(archive, repository, report)
+  others = {item.name for _, item in index} - {archive.name}
+  if others:
+    raise NotAdopted('it is of service ' + ', '.join(sorted(others)))
   lost = _would_be_lost(archive, index)
   if lost and not force:
     raise NotAdopted(
       'the archive that is here holds generations that the other does not: %s;'
       ' with --force they are given up' % ', '.join(
         generation.label for generation in lost))
-  replaced = archive.place('replaced')
   if not take(archive, place, index, replaced):
     replaced = None
   return index, replaced
@@ -171,18 +187,20 @@ def _adopt(archive, source, place, report, force):
 def take(archive, place, index, replaced=None):
   """Have `place`, a verified copy with this `index`, be the archive.
 
-  replaced: what there was before is moved to there, or else removed.
+  replaced: what there was before is moved to there, where nothing is, or else
+    removed.
   Returns whether there was anything.  Raises LockTimeout, OSError.
   """
   configuration = archive.configuration
   with archive.locked():
     # From here to the end the index does not match; a pull would notice.
     there = os.path.exists(archive.path)
-    if there:
+    if there and replaced:
+      # What was there has its last name in one step.
+      os.rename(place, replaced)
+      exchange(replaced, archive.path)
+    elif there:
       exchange(place, archive.path)
-      if replaced:
-        remove_tree(replaced)
-        os.rename(place, replaced)
     else:
       os.rename(place, archive.path)
     fsync_directory(configuration.archive_directory)
@@ -203,10 +221,17 @@ def take(archive, place, index, replaced=None):
 def main(configuration, name, source, force):
   """Run ``bin/adopt``.  Returns the exit status."""
   archive = Archive(configuration, name)
+  if name not in configuration.archive_names():
+    print('there is no archive %s here, nor a leader to pull it from: %s' % (
+      name, ', '.join(configuration.archive_names()) or 'there is none'))
+    return 1
   try:
     index, replaced = adopt(archive, os.path.abspath(source), print, force)
   except (NotAdopted, Failed, LockTimeout, DiskFull, OSError) as error:
     print('archive %s is as before: %s' % (name, error))
+    if os.path.exists(archive.place('adopting')):
+      print('what was copied is in %s: run this again to go on, or remove it'
+            % archive.place('adopting'))
     return 1
   print('archive %s has %d generations now, %s to %s' % (
     name, len(index), index[0][1].label, index[-1][1].label))

@@ -93,6 +93,10 @@ def main(configuration, name, label=None, target=None, *, drill=False,
   directory `target`, or any for a drill.  Returns the exit status."""
   if drill:
     return _drill(configuration, name)
+  if name not in configuration.archive_names():
+    print('there is no archive %s: %s' % (
+      name, ', '.join(configuration.archive_names()) or 'there is none'))
+    return 1
   archive = Archive(configuration, name)
   try:
     if label is None:

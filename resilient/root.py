@@ -30,12 +30,11 @@ class Clones(typing.NamedTuple):
   """What the root remembers of the clones of one service, by their numbers.
 
   path: of the file.  known: those that were ever allocated, or their PBS, but
-  for those that it had destroyed since: destroyed.  pbs: those whose PBS was.
+  for those that it had destroyed since: destroyed.
   """
   path: str
   known: set
   destroyed: set
-  pbs: set
 
   @classmethod
   def load(cls, buildout, service):
@@ -47,20 +46,19 @@ class Clones(typing.NamedTuple):
       record = read_json(path, {})
     except ValueError as error:
       raise UserError(str(error)) from error
-    return cls(path, *(set(record.get(name, ())) for name in (
-      'known', 'destroyed', 'pbs')))
+    return cls(path, set(record.get('known', ())),
+               set(record.get('destroyed', ())))
 
   def save(self):
     """Remember these, durably."""
     os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
     write_json(self.path, {
-      'known': sorted(self.known), 'destroyed': sorted(self.destroyed),
-      'pbs': sorted(self.pbs)})
+      'known': sorted(self.known), 'destroyed': sorted(self.destroyed)})
 
-  def remember(self, known, pbs=frozenset()):
+  def remember(self, known):
     """These are allocated."""
-    if not (known <= self.known and pbs <= self.pbs):
-      self._replace(known=self.known | known, pbs=self.pbs | pbs).save()
+    if not known <= self.known:
+      self._replace(known=self.known | known).save()
 
 
 def _prefixes(service, numbers):
@@ -228,7 +226,6 @@ def retire(buildout, namebase):
       'server-url', 'key-file', 'cert-file', 'software-release-url')}))
   for number in retired:
     _destroy(master, service, number)
-    clones = clones._replace(
-      known=clones.known - {number}, pbs=clones.pbs - {number},
-      destroyed=clones.destroyed | {number})
+    clones = clones._replace(known=clones.known - {number},
+                             destroyed=clones.destroyed | {number})
     clones.save()

@@ -101,11 +101,43 @@ class TestNotFound(MasterTestCase):
     self.service(3, **{'-sla-pbs1-computer_guid': 'elsewhere'})
     master = self.master()
     master.rename(where, 'away')
-    self.assertIn(title + ' was allocated, and is not found', self.build())
+    self.assertIn(title + ' is not found', self.build())
     master.rename(where, title)
     self.assertEqual(self.told, self.all_told())
     self.converge()
     self.assertEqual(self.told, self.all_told())
+
+  def test_a_pbs_that_is_lost_does_not_keep_a_new_leader_from_its_role(self):
+    self.service(3, **{'-sla-pbs1-computer_guid': 'elsewhere'})
+    master = self.master()
+    old, winner, pbs = ('local/' + self.instances()[title].partition
+                        for title in ('data0', 'data2', 'PBS (data / 1)'))
+    master.rename(pbs, 'lost')
+    master.request('data0', 'frozen', {}, 'stopped')
+    master.rename(old, 'broken-1')
+    master.rename(winner, 'data0')
+    for _ in range(3):
+      self.assertIn('PBS (data / 1) is not found', self.build())
+      self.publish()
+    now = self.instances()
+    self.assertEqual('export', now['data0'].type)
+    self.assertIn('data2', now)
+
+  def test_a_leader_that_is_not_found_hinders_no_other_service(self):
+    def ask(number):
+      self.root_profile(
+        '{%- for name in ("alpha", "beta") %}'
+        '{{ replicated.replicate(name, number, "export", "import") }}\n'
+        '{%- endfor %}', '{{ parts.replicate("alpha", number) }}'
+        '{{ parts.replicate("beta", number) }}', number=number)
+
+    ask(2)
+    self.converge()
+    master = self.master()
+    master.rename('local/' + self.instances()['alpha0'].partition, 'away')
+    ask(3)
+    self.build()
+    self.assertIn('beta2', self.instances())
 
   def test_a_retired_clone_that_is_gone_hinders_nothing(self):
     master = self.master()

@@ -16,11 +16,6 @@ class TestNumberOfClones(MasterTestCase):
       {title: 'stopped' if title in titles else 'started' for title in of},
       self.states())
 
-  def assertRemembered(self, known, destroyed):
-    """The root remembers these clones, and the PBS of those that are known."""
-    self.assertEqual({'known': known, 'destroyed': destroyed, 'pbs': known},
-                     self.memory())
-
   def test_a_clone_that_is_not_asked_for_any_more_is_stopped(self):
     parameters = {'-sla-2-computer_guid': 'local', 'remove-backup-older-than':
                   '1M', 'resiliency-import-deadline': 60}
@@ -68,7 +63,7 @@ class TestNumberOfClones(MasterTestCase):
     self.assertIn('clone data2 and its PBS', output)
     self.assertEqual({title: 'destroyed' if title in self._SECOND else 'started'
                       for title in self._ALL}, self.states())
-    self.assertRemembered(known=[1], destroyed=[2])
+    self.assertEqual({'known': [1], 'destroyed': [2]}, self.memory())
     self.report()
     for _ in range(2):
       self.converge()
@@ -82,7 +77,7 @@ class TestNumberOfClones(MasterTestCase):
       self.service(3, resilient_retired_clones='destroyed')
       self.converge()
       self.assertStopped((), self._ALL)
-      self.assertRemembered(known=[1, 2], destroyed=[])
+      self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
 
   def test_those_that_were_stopped_are_destroyed_later(self):
     self.service(3)
@@ -130,7 +125,7 @@ class TestNumberOfClones(MasterTestCase):
     self.service(2, url='http://127.0.0.1:1',
                  resilient_retired_clones='destroyed')
     self.build(1)
-    self.assertRemembered(known=[1, 2], destroyed=[])
+    self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
 
 
 if __name__ == '__main__':

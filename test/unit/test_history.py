@@ -1,91 +1,15 @@
-"""A lost index, a lost PBS: the history is found again."""
-import math
+"""A lost PBS: its history is found again."""
 import os
-import pathlib
 import shutil
 import unittest.mock
 
-from hypothesis import given, settings, strategies
-
 from resilient import command, history
 from resilient.archive import Archive
-from resilient.durable import write_json
-from resilient.ledger import Ledger
+from resilient.configuration import Configuration
+from resilient.repository import Repository
 from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip, let_copy_be_old
-from .partition import RDIFF_BACKUP
-from .support import generation
-
-json_values = strategies.recursive(
-  strategies.none() | strategies.booleans() | strategies.integers()
-  | strategies.floats() | strategies.text(max_size=5),
-  lambda items: strategies.lists(items, max_size=3) | strategies.dictionaries(
-    strategies.sampled_from((
-      'time', 'generation', 'generations', 'at', 'problem', 'progress', 'last',
-      'digest', 'epoch', 'x')), items, max_size=4), max_leaves=12)
-
-
-class TestIndex(ArchiveCase):
-  """The index of an archive."""
-
-  def index_path(self):
-    """Return its path."""
-    return self.pbs.configuration.state('archive-data.json')
-
-  def test_a_lost_or_damaged_index_is_made_again_from_the_archive(self):
-    before = self.archive.index()
-    for damage in (os.unlink, lambda path: os.truncate(path, 100), flip):
-      damage(self.index_path())
-      self.assertTrue(self.run_task('pull'), self.message())
-      self.assertEqual(self.archive.index(), before)
-    self.assertSame(self.archive.path, {'marker': 'three'})
-
-  def test_killed_while_it_is_made_again_it_leaves_nothing_out(self):
-    before = self.archive.index()
-    os.unlink(self.index_path())
-    for program in (self.pbs.program('killed', (
-        'case "$*" in *restore*) kill -9 $$;; esac\nexec %s "$@"\n'
-        % RDIFF_BACKUP)), RDIFF_BACKUP):
-      self.pbs.configure(**{'rdiff-backup': program})
-      self.assertEqual(self.run_task('pull'), program == RDIFF_BACKUP)
-    self.assertEqual(self.archive.index(), before)
-
-  def test_a_damaged_index_is_a_problem_and_no_crash(self):
-    os.truncate(self.index_path(), 100)
-    for kind in ('push', 'prune'):
-      self.assertFalse(self.run_task(kind))
-    problem, = [item for item in problems(self.pbs.configuration)
-                if item.topic == 'verification']
-    self.assertIn('archive-data.json is damaged', problem.text)
-
-  @settings(deadline=None, database=None, max_examples=300)
-  @given(json_values)
-  def test_no_index_that_is_none_is_accepted(self, value):
-    write_json(self.index_path(), value, durable=False)
-    try:
-      found = self.archive.index()
-    except ValueError as error:
-      self.assertIn('archive-data.json', str(error))
-    else:
-      self.assertEqual(found, [])
-
-  @settings(deadline=None, database=None, max_examples=300)
-  @given(json_values)
-  def test_no_ledger_that_is_none_says_that_anything_was_verified(self, value):
-    write_json(self.pbs.configuration.state('verified-data.json'), value,
-               durable=False)
-    ledger = Ledger(self.pbs.configuration, 'data')
-    self.assertEqual(ledger.at(generation()), 0)
-    self.assertGreaterEqual(dict(ledger.progress).get('done', 0), 0)
-    self.assertTrue(math.isfinite(ledger.last))
-    ledger.note(generation())
-    self.assertGreater(ledger.at(generation()), 0)
-
-  def test_bytes_that_are_no_json_are_no_ledger(self):
-    pathlib.Path(self.pbs.configuration.state(
-      'verified-data.json')).write_bytes(b'\xff{')
-    self.assertEqual(Ledger(self.pbs.configuration, 'data').last, 0)
 
 
 class TestAdoption(ArchiveCase):
@@ -109,13 +33,13 @@ class TestAdoption(ArchiveCase):
     os.makedirs(self.pbs.configuration.state_directory)
     self.pbs.configuration.store.create()
 
-  def adopt(self, *options):
+  def adopt(self, *options, name='data'):
     """Run ``bin/adopt``.  Returns the exit status."""
     with open(self.path('output'), 'w', encoding='utf-8') as output, \
          unittest.mock.patch('sys.stdout', output):
       return command.main([
         'adopt', '--configuration', self.pbs.at('etc/resilient.json'), '--log',
-        self.path('log'), 'data', self.sibling, *options])
+        self.path('log'), name, self.sibling, *options])
 
   def test_a_lost_pbs_gets_the_history_of_its_sibling(self):
     self.lose()
@@ -169,6 +93,62 @@ class TestAdoption(ArchiveCase):
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
 
+  def test_another_copy_is_verified_anew(self):
+    good = self.sibling
+    self.sibling = self.path('other')
+    shutil.copytree(good, self.sibling, symlinks=True)
+    flip(os.path.join(self.sibling, 'marker'))
+    self.assertEqual(self.adopt(), 1)
+    self.assertIn('run this again to go on, or remove it', self.read('output'))
+    self.sibling = good
+    increments = os.path.join(good, 'rdiff-backup-data/increments')
+    flip(os.path.join(increments, min(
+      name for name in os.listdir(increments) if name.startswith('marker.'))),
+      -1)
+    # Of all three, what is good is here.
+    self.assertEqual(self.adopt(), 1)
+    self.assertIn('does not: 1.1; with --force', self.read('output'))
+    self.assertEqual(self.archive.index(), self.before)
+
+  def test_verification_beside_it_disturbs_nothing(self):
+    self.lose()
+    real = Repository.restore
+
+    def restore(*arguments):
+      real(*arguments)
+      shutil.rmtree(self.archive.place('verify'), ignore_errors=True)
+
+    with unittest.mock.patch.object(Repository, 'restore', restore):
+      self.assertEqual(self.adopt(), 0, self.read('output'))
+    self.assertEqual(self.archive.index(), self.before)
+
+  def test_killed_when_it_is_exchanged_what_was_there_is_kept(self):
+    self.archived({'marker': 'four'})
+    replaced = self.archive.place('replaced')
+    for name, kept in (('exchange', self.archive.path),
+                       ('fsync_directory', replaced)):
+      with unittest.mock.patch.object(
+          history, name, side_effect=KeyboardInterrupt):
+        with self.assertRaises(KeyboardInterrupt):
+          self.adopt('--force')
+      for _ in range(2):
+        self.assertEqual(len(Repository(
+          self.pbs.configuration, kept).times()), 4)
+        # It does not go on over what may be the last copy.
+        self.assertEqual(self.adopt('--force'), 1)
+        self.assertIn('left of an earlier adoption', self.read('output'))
+      if kept != replaced:
+        shutil.rmtree(replaced)
+
+  def test_a_service_or_an_archive_that_is_not_ours_is_refused(self):
+    self.lose()
+    with unittest.mock.patch.object(
+        Configuration, 'archive_names', lambda _: ['other', 'data']):
+      self.assertEqual(self.adopt(name='other'), 1)
+    self.assertIn('it is of service data', self.read('output'))
+    self.assertEqual(self.adopt(name='dta'), 1)
+    self.assertIn('there is no archive dta', self.read('output'))
+
   def test_what_is_no_archive_is_not_taken(self):
     self.sibling = self.path('nothing')
     self.assertEqual(self.adopt(), 1)
@@ -184,7 +164,9 @@ class TestAdoption(ArchiveCase):
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.archive.index(), self.before)
 
-  def test_killed_before_it_goes_on_where_it_was(self):
+  def adopt_after_a_kill(self, meanwhile):
+    """Kill bin/adopt at its fourth generation, and run it again after
+    `meanwhile`; return how many were verified, some twice."""
     self.export_link()
     self.assertTrue(self.run_task('pull'), self.message())
     self.have_sibling()
@@ -200,7 +182,14 @@ class TestAdoption(ArchiveCase):
     with unittest.mock.patch.object(history, '_verify', killed):
       with self.assertRaises(KeyboardInterrupt):
         self.adopt()
-      let_copy_be_old(self.archive)
+      meanwhile()
       self.assertEqual(self.adopt(), 0)
-    self.assertEqual(len(calls), 5)
     self.assertEqual(self.archive.index(), self.before)
+    return len(calls)
+
+  def test_killed_before_it_goes_on_where_it_was(self):
+    self.assertEqual(self.adopt_after_a_kill(lambda: None), 5)
+
+  def test_killed_before_it_begins_anew_with_a_copy_that_is_another(self):
+    self.assertEqual(self.adopt_after_a_kill(
+      lambda: let_copy_be_old(self.archive)), 8)

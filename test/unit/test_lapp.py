@@ -59,11 +59,11 @@ class TestTransfer(TransferClaims, DatabaseCase):
         try:
           for name, value in hindrances.items():
             administrator.sql('ALTER %s SET %s = %r;' % (whose, name, value))
-          shown = administrator.sql(self.SETTINGS)
+          shown = administrator.sql(self.WHAT_IS_SET)
           self.export()
           self.clone.import_(self.leader)
           self.assertEqual(
-            shown, self.administrator(self.clone).sql(self.SETTINGS))
+            shown, self.administrator(self.clone).sql(self.WHAT_IS_SET))
         finally:
           administrator.sql('ALTER %s RESET ALL;' % whose)
     self.cycle()
@@ -111,10 +111,10 @@ class TestTransfer(TransferClaims, DatabaseCase):
       ALTER ROLE ALL SET search_path = public, "My, own""s", '';
       ALTER ROLE ALL SET application_name = 'it''s \\ "{x, y}" für';''')
     try:
-      shown = administrator.sql(self.SETTINGS)
+      shown = administrator.sql(self.WHAT_IS_SET)
       self.cycle()
       self.assertEqual(
-        shown, self.administrator(self.clone).sql(self.SETTINGS))
+        shown, self.administrator(self.clone).sql(self.WHAT_IS_SET))
     finally:
       administrator.sql('ALTER ROLE ALL RESET ALL;')
 
@@ -151,7 +151,7 @@ class TestTransfer(TransferClaims, DatabaseCase):
     self.client(self.leader).sql('DROP TABLE hen, egg, flock, chick;')
 
   # What is set for databases and for roles.
-  SETTINGS = '''
+  WHAT_IS_SET = '''
     SELECT datname, rolname, setconfig FROM pg_db_role_setting
     LEFT JOIN pg_database d ON d.oid = setdatabase
     LEFT JOIN pg_roles r ON r.oid = setrole ORDER BY 1, 2;'''

@@ -3,6 +3,7 @@ import contextlib
 import io
 import json
 import os
+import unittest
 import unittest.mock
 
 from resilient import command, restore
@@ -16,14 +17,15 @@ from .archive_case import ArchiveCase, flip
 class TestRestore(ArchiveCase):
   """An archive of three generations."""
 
-  def restored(self, *arguments):
+  def restored(self, *arguments, name='data', configuration=None):
     """Run ``bin/restore``; return (exit status, what it prints)."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output), \
          contextlib.redirect_stderr(output):
       code = command.main([
-        'restore', '--configuration', self.pbs.at('etc/resilient.json'),
-        '--log', self.path('log'), 'data', *arguments])
+        'restore', '--configuration',
+        configuration or self.pbs.at('etc/resilient.json'),
+        '--log', self.path('log'), name, *arguments])
     return code, output.getvalue()
 
   def to(self, name, label):
@@ -43,6 +45,18 @@ class TestRestore(ArchiveCase):
     code, text = self.to('x', '7.7')
     self.assertEqual(code, 1)
     self.assertIn('has no generation 7.7', text)
+
+  def test_an_archive_that_there_is_not_is_not_an_empty_one(self):
+    code, text = self.restored(name='dta')
+    self.assertEqual(code, 1)
+    self.assertIn('there is no archive dta: data', text)
+
+  @unittest.skipUnless(os.geteuid(), 'root owns the file')
+  def test_who_does_not_own_the_partition_is_told_who_does(self):
+    code, text = self.restored(configuration='/etc/passwd')
+    self.assertEqual(code, 1)
+    self.assertIn('runuser -u root --', text)
+    self.assertFalse(os.path.exists(self.path('log')))
 
   def test_the_list_for_programs_says_what_is_known_of_each(self):
     self.archive.note(self.archive.index()[0][1], 'marker: is missing')
