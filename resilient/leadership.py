@@ -75,6 +75,9 @@ def _by_master(configuration, master):
   """Return (epoch, why) if the master says that another one leads.  Raises
   MasterError."""
   own = master.look(configuration.address)
+  if not own.title:
+    # A master that misses an instance for a moment answers so.
+    raise MasterError('the SlapOS master gives this instance no title')
   if own.type != succession.FROZEN and own.title == configuration.name + '0':
     return None
   epoch = own.parameters.get('epoch', '')
@@ -84,46 +87,86 @@ def _by_master(configuration, master):
   return int(epoch) if epoch.isdigit() else 0, why
 
 
-def _by_pbs(configuration):
-  """Return (epoch, why) if any PBS knows of a later leader."""
+def _by_pbs(configuration, reached):
+  """Return ((epoch, why, URL) or None, URLs of those that answered): if any PBS
+  knows of a later leader.
+
+  reached: whether the master says that this is the leader.
+  """
   # Not with the module: each gate imports it, and must start fast.
   from . import peer_status
-  own = own_epoch(configuration)
+  own, found = own_epoch(configuration), None
   urls = getattr(configuration, 'notify', ())
-  for url, status in peer_status.ask_all(configuration, urls).items():
+  answers = peer_status.ask_all(configuration, urls)
+  for url, status in answers.items():
     epoch = peer_status.epoch(status, configuration.name)
     if epoch > own:
-      return epoch, 'the PBS at %s has backups of epoch %d, and this is %d' % (
+      why = 'the PBS at %s has backups of epoch %d, and this is %d' % (
         url, epoch, own)
-  return None
+      if reached:
+        why += (', though the SlapOS master has this as the leader; if it is to'
+                ' lead, write {"epoch": %d} to %s' % (
+                  epoch + 1, configuration.state('leadership.json')))
+      found = epoch, why, url
+  return found, {url for url, status in answers.items() if status is not None}
+
+
+def _lets_go(configuration, record, reached, answered):
+  """Whether a leader that was replaced, as `record` says, leads again."""
+  if not replaced(configuration):
+    return True
+  # Who said it takes it back, or is no PBS of this leader any more.
+  pbs = record.get('pbs')
+  return reached and (
+    not pbs or pbs in answered
+    or pbs not in getattr(configuration, 'notify', ()))
 
 
 def look(configuration, master):
-  """Find out, and act on it.  Raises Failed if fencer or promoter fails."""
+  """Find out, and act on it.  Raises Failed if fencer or promoter fails, and
+  essential.DamagedState."""
   found, reached = None, True
   try:
     found = _by_master(configuration, master(configuration))
   except MasterError as error:
     reached = False
     log.info('whether this leader was replaced: %s', error)
-  found = found or _by_pbs(configuration)
-  record = _record(configuration)
+  try:
+    _act(configuration, found and (*found, None), reached)
+  except essential.DamagedState:
+    if found:
+      # The word of the master is enough, whatever is damaged here.
+      _run(configuration.fencer, configuration.fencer_deadline)
+    raise
+
+
+def _act(configuration, found, reached):
+  """found: (epoch, why, URL of the PBS that says it, or None for the master)
+  or None.  reached: whether the master answered."""
+  answered = set()
+  if not found:
+    found, answered = _by_pbs(configuration, reached)
+  path, record = configuration.state('replaced.json'), _record(configuration)
   if found:
-    epoch, why = found
+    epoch, why, pbs = found
     own = own_epoch(configuration)
     if not replaced(configuration):
       log.error('this leader has been replaced: %s', why)
       record = {'at': time.time(), 'why': why, 'fenced': False}
-    if not record['fenced'] or record.get('epoch', 0) < epoch:
+    is_new = not record['fenced'] or record.get('epoch', 0) < epoch
+    if is_new or record.get('pbs') != pbs:
       # First known, then fenced: nothing is exported from here on.
-      record['epoch'] = max(epoch, own + 1)
-      write_json(configuration.state('replaced.json'), record)
+      record.update(epoch=max(epoch, own + 1), pbs=pbs, opened=False)
+      write_json(path, record)
+    if is_new:
       _fence(configuration, record)
-  elif record and (reached or not replaced(configuration)):
+  elif record and _lets_go(configuration, record, reached, answered):
     log.info('this leader leads again')
+    # From here on the service may be open, whatever becomes of the promoter.
+    write_json(path, dict(record, fenced=False, opened=True))
     _run(configuration.promoter, configuration.promoter_deadline)
-    remove(configuration.state('replaced.json'))
-  elif record and not record['fenced']:
+    remove(path)
+  elif record and not record['fenced'] and not record.get('opened'):
     # Who said it cannot be asked any more, and the fencer failed then.
     _fence(configuration, record)
 

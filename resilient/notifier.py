@@ -104,9 +104,9 @@ def main(configuration):
   # The promise looks whether the lock is held: by the service itself, not by
   # another partition that happens to use the port.
   with lock(configuration.state('notifier.lock'), deadline=10):
-    web.serve(
+    goes_on = web.serve(
       application(watched.current), configuration.ip,
       configuration.notifier_port, outdated)
-  if outdated():
+  if goes_on:
     service.become_successor(watched.current(), 'notifier')
   return 0

@@ -143,9 +143,9 @@ def main(configuration, template_path):
   outdated = functools.partial(
     service.is_outdated, watched, configuration, 'ip', 'takeover_port',
     'takeover_certificate')
-  web.serve(
+  goes_on = web.serve(
     application(watched.current, template), configuration.ip,
     configuration.takeover_port, outdated, configuration.takeover_certificate)
-  if outdated():
+  if goes_on:
     service.become_successor(watched.current(), 'resilient-web-takeover-httpd')
   return 0

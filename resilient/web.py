@@ -153,14 +153,16 @@ async def _serve(application, address, port, is_outdated, tls):
       if tls:
         tls.refresh()
   await server.close()
+  return not ended.is_set()
 
 
 def serve(application, address, port, is_outdated, certificate=None):
-  """Serve WSGI `application` until SIGTERM, or until is_outdated().
+  """Serve WSGI `application` until SIGTERM, or until is_outdated(); return
+  whether that was why it ended.
 
   certificate: file with a key and a certificate, for HTTPS.
 
   Raises OSError, when the port is not free.
   """
   tls = Tls(certificate) if certificate else None
-  asyncio.run(_serve(application, address, port, is_outdated, tls))
+  return asyncio.run(_serve(application, address, port, is_outdated, tls))

@@ -86,6 +86,14 @@ class Proxy:
         connection.executemany('INSERT INTO %s VALUES (%s)' % (
           _TABLE, ','.join('?' * len(rows[0]))), rows)
 
+  def free(self, partition):
+    """Let it have no instance in `partition`."""
+    with contextlib.closing(sqlite3.connect(self.database)) as connection:
+      with connection:
+        connection.execute(
+          "UPDATE %s SET slap_state = 'free' WHERE reference = ?" % _TABLE,
+          (partition,))
+
   def request(self, title, software_type, parameters=(), **keywords):
     """Request an instance of the root's, as the root does."""
     return self._slap.registerComputerPartition(

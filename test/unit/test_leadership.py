@@ -18,10 +18,10 @@ from .partition import ROOT
 from .proxy import FamilyCase
 from .support import generation, wait_until
 from .tree import free_port
-from .web_support import serve_bytes, serve_status
+from .web_support import serve_status
 
 
-class TestLeadership(FamilyCase):
+class LeadershipCase(FamilyCase):
   """Task ``leadership`` of the leader."""
 
   def setUp(self):
@@ -68,6 +68,10 @@ class TestLeadership(FamilyCase):
     # Once is enough.
     self.run_task()
     self.assertEqual(self.hooks(), ['f'])
+
+
+class TestLeadership(LeadershipCase):
+  """It learns it, and acts on it."""
 
   def test_while_it_leads_nothing_happens(self):
     self.serve_pbs(1)
@@ -142,37 +146,6 @@ class TestLeadership(FamilyCase):
     self.leader.configure(fencer=self.leader.at('bin/fencer'))
     self.run_task()
     self.assertEqual(self.hooks(), ['f'])
-
-  def test_cut_off_further_it_fences_until_that_succeeds(self):
-    self.proxy.stop()
-    self.serve_pbs(4)
-    self.leader.configure(fencer=self.leader.program('bad', 'exit 3\n'))
-    self.assertFalse(leadership.task(self.configuration))
-    self.leader.configure(notify='http://[::1]:1/notify')
-    self.assertFalse(leadership.task(self.configuration))
-    self.leader.configure(fencer=self.leader.at('bin/fencer'))
-    self.assertEqual(len(self.run_task()), 1)
-    self.assertTrue(leadership.stopped(self.configuration))
-    self.run_task()
-    self.assertEqual(self.hooks(), ['f'])
-
-  def test_who_does_not_speak_http_hides_nobody_else(self):
-    self.proxy.stop()
-    self.serve_pbs(4)
-    self.leader.configure(notify='%snotify %s' % (
-      serve_bytes(self, b'SSH-2.0-OpenSSH_9.2\r\n'),
-      self.leader.options['notify']))
-    self.assertStopped('has backups of epoch 4')
-
-  def test_a_master_that_answers_nonsense_hides_no_pbs(self):
-    for body in (b'<html><body>maintenance</body></html>', b'', b'\x00'):
-      with self.subTest(body):
-        self.serve_pbs(1)
-        self.leader.configure(**{'server-url': serve_bytes(
-          self, b'HTTP/1.0 200 OK\r\n\r\n' + body)})
-        self.assertEqual(self.run_task(), [])
-    self.serve_pbs(4)
-    self.assertStopped('has backups of epoch 4')
 
   def test_brought_back_it_serves_and_exports_again(self):
     takeover.takeover(self.clone.configuration)

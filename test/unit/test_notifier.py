@@ -120,6 +120,7 @@ class TestNotifier(TestCase):
       for sequence in range(1, 11):
         wait_until(lambda: sum(statuses.values()) > 150 * sequence, 'a flood')
         self.hint(sequence)
+        self.assertEqual(self.ask('/status/' + self.status)[0], 200)
     finally:
       flooded.set()
       for thread in threads:

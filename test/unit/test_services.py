@@ -119,6 +119,12 @@ class TestNotifier(ServiceCase):
     self.assertNotIn(token, log)
     self.assertNotIn('Traceback', log)
 
+  def test_told_to_end_it_does_not_go_on_as_another_release(self):
+    self.serve_notifier()
+    made = self.successor('notifier')
+    self.assertEnds()
+    self.assertFalse(os.path.exists(made))
+
   def test_it_goes_on_as_the_release_that_is_installed(self):
     self.serve_notifier()
     made = self.successor('notifier')
