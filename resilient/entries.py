@@ -13,6 +13,8 @@ RESERVED = frozenset(map(os.fsencode, (RESERVED_DIRECTORY, ARCHIVE_DATA)))
 # Bytes of a path below the dump.  An archive and a clone put their own folders
 # before it, and the system's limit is 4096 for all of it.
 LONGEST_PATH = 3000
+# Folders in folders; rdiff-backup's own limit is not much larger.
+DEEPEST = 900
 _BLOCK = 1 << 20
 _KINDS = {
   stat.S_IFREG: 'file',
@@ -61,10 +63,11 @@ def _digest(path, durable):
   """Return the SHA-256 of file `path`; with `durable`, fsync it too."""
   digest = hashlib.sha256()
   with open(path, 'rb', buffering=0) as source:
+    if durable:
+      # First: who writes into the file by mmap(2) changes its times then.
+      os.fsync(source.fileno())
     while block := source.read(_BLOCK):
       digest.update(block)
-    if durable:
-      os.fsync(source.fileno())
   return digest.hexdigest()
 
 
@@ -134,6 +137,10 @@ def scan(root, durable=False, unkeepable=None):
       if len(path) > LONGEST_PATH:
         refuse('%s… is longer than %d bytes' % (
           encode_path(path[:100]), LONGEST_PATH))
+        continue
+      if path.count(b'/') > DEEPEST:
+        refuse('%s… is more than %d folders deep' % (
+          encode_path(path[:100]), DEEPEST))
         continue
       try:
         entry = entry_of(path)

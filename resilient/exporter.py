@@ -4,9 +4,9 @@ import logging
 import os
 import time
 
-from . import essential, leadership, manifest
+from . import changes, essential, leadership, manifest
 from .durable import lock, LockTimeout, remove, write_json
-from .entries import ARCHIVE_DATA, encode_path, scan, stamps
+from .entries import ARCHIVE_DATA, DEEPEST, encode_path, scan, stamps
 from .generation import Generation
 from .process import Failed, run
 
@@ -99,34 +99,16 @@ def _previous_manifest(configuration):
     return None
 
 
-def _show_changes(root, entries, previous):
-  """Return `entries` after making each changed content visible to programs
-  that compare size and mtime alone: see "Manifest" in docs/design.rst.
-
-  No mtime goes back, even of content that did not change: who missed a
-  generation would else meet the same mtime again with another content.
-  """
-  before = {} if previous is None else {
-    entry.path: entry for entry in previous.entries if entry.type == 'file'}
-  result = []
-  for entry in entries:
-    old = before.get(entry.path)
-    if old and entry.type == 'file':
-      least = old.mtime + (entry.sha256 != old.sha256)
-      if entry.mtime < least:
-        path = os.path.join(os.fsencode(root), entry.path)
-        os.utime(path, (os.stat(path).st_atime, least))
-        entry = entry._replace(mtime=least)
-    result.append(entry)
-  return result
-
-
 def seal(configuration, previous, order):
   """Seal the dump as the generation of `order`; return its Generation.  Raises
   ExportFailed."""
   root = configuration.dump_directory
   unkeepable = []
-  before = stamps(root)
+  try:
+    before = stamps(root)
+  except RecursionError:
+    raise ExportFailed('the dump has folders in folders, more than %d deep; let'
+                       ' the exporter pack them' % DEEPEST) from None
   entries = list(scan(root, durable=True, unkeepable=unkeepable))
   after = stamps(root)
   changed = [path for path in before.keys() | after.keys()
@@ -141,9 +123,10 @@ def seal(configuration, previous, order):
     raise ExportFailed(
       'the dump has entries that cannot be kept; let the exporter leave them'
       ' out: ' + '; '.join(unkeepable))
-  entries = _show_changes(root, entries, previous)
+  entries = changes.show(configuration, root, entries, previous)
   generation = manifest.write(
     root, _next_generation(configuration, order), entries)
+  changes.keep(configuration, root)
   write_json(configuration.state('sealed.json'), generation.to_json())
   return generation
 
@@ -172,6 +155,9 @@ def export(configuration):
     raise ExportFailed('%s; nothing was exported' % error) from error
   if why:
     raise ExportFailed(why)
+  if os.path.islink(configuration.dump_directory):
+    raise ExportFailed('%s is a link, which no PBS can pull: let it be a'
+                       ' directory' % configuration.dump_directory)
   os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
   try:
     with lock(configuration.state('dump.lock'),

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import typing
 
 from .durable import fsync_directory, write_bytes
@@ -15,6 +16,7 @@ from .entries import (
   encode_path,
   Entry,
   KINDS,
+  RESERVED,
   RESERVED_DIRECTORY,
   scan,
 )
@@ -87,6 +89,21 @@ def _entry(record):
   return entry
 
 
+def _require_order(entries):
+  """Raise ValueError unless each entry is in a directory that is an entry
+  before it, and each link names a file before it: else a path leads outside."""
+  kinds = {b'': 'directory'}
+  for entry in entries:
+    name = encode_path(entry.path)
+    if kinds.get(os.path.dirname(entry.path)) != 'directory':
+      raise ValueError('%s is in no directory of it' % name)
+    if entry.path in kinds or entry.path in RESERVED:
+      raise ValueError('%s is there twice, or reserved' % name)
+    if entry.link is not None and kinds.get(entry.link) != 'file':
+      raise ValueError('%s is a link to no file of it' % name)
+    kinds[entry.path] = entry.type if entry.link is None else 'link'
+
+
 def _trailer(body, count):
   trailer = {'entries': count, 'sha256': hashlib.sha256(body).hexdigest()}
   return json.dumps(trailer, sort_keys=True).encode() + b'\n'
@@ -116,9 +133,10 @@ def parse(data):
     if header.pop('format') != FORMAT:
       raise ValueError('its format is unknown to this version')
     digest = hashlib.sha256(body).hexdigest()
-    return Manifest(
-      from_json(dict(header, digest=digest)), list(map(_entry, records)),
-      header.get('links') is True)
+    entries = list(map(_entry, records))
+    _require_order(entries)
+    return Manifest(from_json(dict(header, digest=digest)), entries,
+                    header.get('links') is True)
   except (ValueError, KeyError, TypeError, AttributeError,
           RecursionError) as error:
     raise InvalidManifest('the manifest is invalid: %s' % error) from error
@@ -128,7 +146,12 @@ def read(root):
   """Return the Manifest inside dump `root`.  Raises InvalidManifest."""
   path = os.path.join(root, MANIFEST)
   try:
-    with open(path, 'rb') as source:
+    # It comes from another machine: a pipe would be waited for, for ever.
+    descriptor = os.open(
+      path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, 'rb') as source:
+      if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise InvalidManifest('the manifest of %s is no file' % root)
       return parse(source.read())
   except FileNotFoundError:
     raise InvalidManifest('%s has no manifest' % root) from None

@@ -96,12 +96,18 @@ class Mender:
     for entry in _broken(wanted, differences):
       path = os.path.join(self._root, entry.path)
       with contextlib.suppress(OSError):
+        self._require_inside(os.path.dirname(path))
         status = os.lstat(path)
         if (entry.type in ('file', 'directory')
             and stat.S_ISDIR(status.st_mode) == (entry.type == 'directory')
             and not stat.S_ISLNK(status.st_mode)
             and stat.S_IMODE(status.st_mode) != entry.mode):
           os.chmod(path, entry.mode)
+
+  def _require_inside(self, directory):
+    root = os.path.realpath(self._root)
+    if os.path.commonpath((root, os.path.realpath(directory))) != root:
+      raise OSError('a link leads out of %s' % os.fsdecode(root))
 
   def _fetch(self, paths):
     """Yield a directory with what each source has of `paths`."""
@@ -175,6 +181,7 @@ class Mender:
     """Let the directory that holds `path` be written to; it looks as before
     afterwards."""
     parent = os.path.dirname(os.path.join(self._root, path))
+    self._require_inside(parent)
     status = os.stat(parent)
     os.chmod(parent, status.st_mode | 0o700)
     try:
@@ -248,7 +255,6 @@ def _copy(source, target):
 
 
 def _broken(wanted, differences):
-  """Return the entries of Manifest `wanted` that are not as they should be, in
-  its order; where a directory cannot be read that is all of them."""
+  """Return the entries of Manifest `wanted` that differ, in its order."""
   paths = {difference.path for difference in differences}
   return [entry for entry in wanted.entries if entry.path in paths]

@@ -39,7 +39,8 @@ def _selection(directory, root, paths):
     return
   with tempfile.NamedTemporaryFile(dir=directory, prefix='.selection') as names:
     for path in paths:
-      names.write(os.path.join(os.fsencode(root), path) + b'\0')
+      # A carriage return at the end would be taken for one of a line's.
+      names.write(os.path.join(os.fsencode(root), path) + b'/\0')
     names.flush()
     yield ('--null-separator',), (
       '--include-filelist', names.name, '--exclude', '**')

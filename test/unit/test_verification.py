@@ -203,6 +203,18 @@ class TestVerification(ArchiveCase):
        if name not in ('data', '.reserve')], [])
 
 
+class TestNames(ArchiveCase):
+  """Names that rdiff-backup may misread in a list of them."""
+
+  contents = ({'return\r': 'x', 'd\r/in\r': 'x'}, {'marker': 'two'})
+
+  def test_one_that_ends_in_a_carriage_return_is_verified(self):
+    now = time.time() + _HOUR
+    with unittest.mock.patch('time.time', lambda: now):
+      self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run())
+    self.assertEqual(self.message('verify-data'), 'verified')
+
+
 @unittest.skipUnless(small_disk.possible(), 'the kernel allows no namespaces')
 class TestTemporaryFiles(ArchiveCase):
   """An archive of two generations whose file is larger than the disk of

@@ -1,0 +1,77 @@
+"""The seal shows each change to programs that compare size and mtime alone, as
+rdiff-backup does: see "Manifest" in docs/design.rst.
+"""
+import os
+
+from . import manifest
+from .durable import read_note, write_bytes, write_json
+from .entries import decode_path, encode_path
+
+# So many files that are gone are remembered, those that went last.
+_MOST = 100000
+
+
+def _kept(configuration):
+  return configuration.state('sealed.manifest')
+
+
+def keep(configuration, root):
+  """Keep the manifest of the sealed dump `root` also beside it."""
+  with open(os.path.join(root, manifest.MANIFEST), 'rb') as source:
+    write_bytes(_kept(configuration), source.read())
+
+
+def _dropped(configuration):
+  """Return {path as text: mtime} of files that earlier generations had."""
+  return read_note(configuration.state('dropped.json'), lambda note: {
+    str(path): int(mtime) for path, mtime in note.items()}, {})
+
+
+def _note_dropped(configuration, dropped, before, entries):
+  """Keep the times of the files in `before` that are not in `entries`: whoever
+  misses this generation must not meet one of them again with other content."""
+  present = {entry.path for entry in entries if entry.type == 'file'}
+  found = {path: mtime for path, mtime in dropped.items()
+           if decode_path(path) not in present}
+  found.update({encode_path(path): entry.mtime
+                for path, entry in before.items() if path not in present})
+  if found != dropped:
+    write_json(configuration.state('dropped.json'),
+               dict(list(found.items())[-_MOST:]))
+
+
+def _files_before(configuration, previous):
+  """Return {path: Entry} of the files of the last generation, also if a failed
+  export has removed its manifest from the dump."""
+  if previous is None:
+    try:
+      with open(_kept(configuration), 'rb') as source:
+        previous = manifest.parse(source.read())
+    except (FileNotFoundError, manifest.InvalidManifest):
+      return {}
+  return {entry.path: entry for entry in previous.entries
+          if entry.type == 'file'}
+
+
+def show(configuration, root, entries, previous):
+  """Return `entries` after making each changed content visible to programs
+  that compare size and mtime alone: see "Manifest" in docs/design.rst.
+
+  No mtime goes back, even of content that did not change: who missed a
+  generation would else meet the same mtime again with another content.
+  """
+  before, dropped = _files_before(configuration, previous), _dropped(
+    configuration)
+  result = []
+  for entry in entries:
+    if entry.type == 'file':
+      old = before.get(entry.path)
+      least = (dropped.get(encode_path(entry.path), entry.mtime - 1) + 1
+               if old is None else old.mtime + (entry.sha256 != old.sha256))
+      if entry.mtime < least:
+        path = os.path.join(os.fsencode(root), entry.path)
+        os.utime(path, (os.stat(path).st_atime, least))
+        entry = entry._replace(mtime=least)
+    result.append(entry)
+  _note_dropped(configuration, dropped, before, result)
+  return result

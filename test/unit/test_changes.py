@@ -1,0 +1,99 @@
+"""No content hides behind the size and the time of another one, whatever became
+of the file meanwhile; and no writer is missed."""
+import mmap
+import os
+import subprocess
+import unittest.mock
+
+from resilient import entries, exporter, manifest
+
+from .archive_case import ArchiveCase
+from .test_exporter import ExporterCase
+
+
+class TestSameTime(ArchiveCase):
+  """Every file that is written is of the same second."""
+
+  contents = ()
+
+  def write(self, text):
+    """The next dump has the marker `text`, or none; what was there is removed
+    first, as by ``rm -rf``."""
+    self.leader.program('data-exporter', (
+      'cd "%s" && rm -rf * .resilient && echo x > other && %s\n' % (
+        self.leader.dump, 'printf %s > marker && touch -d @1000000000 marker'
+        % text if text else 'true')))
+
+  def export_and(self, pull, text):
+    """Export, and let the PBS pull it, or miss it."""
+    self.write(text)
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    if pull:
+      self.assertTrue(self.run_task('pull'), self.message())
+
+  def assertRestores(self, label, text):
+    """Generation `label` restores to its manifest, with the marker `text`."""
+    self.archive.restore(label, self.path(label))
+    with open(self.path(label, 'marker'), encoding='ascii') as source:
+      self.assertEqual(source.read(), text)
+
+  def test_of_a_file_that_was_gone_in_a_generation_that_was_missed(self):
+    self.export_and(True, 'one')
+    self.export_and(False, '')
+    self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.3', 'two')
+
+  def test_of_a_file_whose_export_failed_meanwhile(self):
+    self.export_and(True, 'one')
+    self.write('one')
+    self.leader.program('data-exporter', (
+      'rm -rf "%s"/* "%s"/.resilient; exit 1\n' % (
+        self.leader.dump, self.leader.dump)))
+    self.assertEqual(exporter.main(self.leader.configuration), 1)
+    self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.2', 'two')
+
+
+class TestSealed(ExporterCase):
+  """What cannot be sealed, or pulled."""
+
+  def test_a_writer_that_has_a_file_mapped_is_not_missed(self):
+    self.leader.serve({'marker': 'x' * 4096})
+    self.export()
+    path = os.path.join(self.leader.dump, 'marker')
+    with open(path, 'r+b') as file, mmap.mmap(file.fileno(), 0) as mapped:
+      mapped[0:1] = b'y'
+      real, written = os.fsync, []
+
+      def fsync(descriptor):
+        if not written and os.path.samestat(
+            os.fstat(descriptor), os.stat(path)):
+          written.append(1)
+          mapped[1:2] = b'z'
+        real(descriptor)
+
+      self.leader.program('data-exporter', 'true\n')
+      with unittest.mock.patch.object(entries.os, 'fsync', fsync):
+        exporter.main(self.leader.configuration)
+      self.assertEqual(written, [1])
+    self.assertEqual(manifest.compare(
+      self.leader.dump, manifest.read(self.leader.dump)), [])
+
+  def test_a_dump_that_is_a_link_is_refused(self):
+    os.makedirs(self.path('elsewhere'))
+    os.makedirs(os.path.dirname(self.leader.dump), exist_ok=True)
+    os.symlink(self.path('elsewhere'), self.leader.dump)
+    self.assertEqual(exporter.main(self.leader.configuration), 1)
+    self.assertIn('let it be a directory', self.message())
+
+  def test_folders_that_are_too_deep_are_refused_by_name(self):
+    # Python's own way to remove them is as deep.
+    self.addCleanup(subprocess.run, ['rm', '-rf', self.leader.dump], check=True)
+    for depth in (950, 1200):
+      self.leader.program('data-exporter', (
+        'mkdir -p "%s" && cd "%s" && mkdir -p $(printf "d/%%.0s" $(seq %d))\n'
+        % (self.leader.dump, self.leader.dump, depth)))
+      self.assertEqual(exporter.main(self.leader.configuration), 1)
+      self.assertIn('900', self.message())
