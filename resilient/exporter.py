@@ -66,9 +66,7 @@ def sealed_dump(configuration):
     return last, 0, ('an export was interrupted and left the dump unsealed: run'
                      ' bin/exporter again')
   try:
-    found = manifest.read(configuration.dump_directory)
-    return found.generation, sum(
-      entry.size or 0 for entry in found.entries), ''
+    return *manifest.outline(configuration.dump_directory), ''
   except manifest.InvalidManifest as error:
     return last, 0, '' if last is None else str(error)
 

@@ -21,7 +21,7 @@ from .durable import (
 from .entries import ARCHIVE_DATA
 from .generation import from_json
 from .ledger import Ledger
-from .process import Failed, run
+from .process import Failed, Inconclusive, run
 from .repository import Repository
 from .reserve import DiskFull
 
@@ -103,7 +103,7 @@ def verified(archive, repository, report, until=float('inf')):
   that was cut short, are not verified again.  Return the index.
 
   until: when to stop, by the monotonic clock; something is verified always.
-  Raises NotAdopted, Unfinished, Failed.
+  Raises NotAdopted, Unfinished, process.Inconclusive.
   """
   path, done = _done(archive), _read(archive)
   index, stop = [], False
@@ -116,10 +116,9 @@ def verified(archive, repository, report, until=float('inf')):
         done[str(when)] = _verify(archive, repository, when).to_json()
         write_json(path, done)
       index.append((when, from_json(done[str(when)])))
+    except Inconclusive:
+      raise
     except (Failed, Damaged, manifest.InvalidManifest) as error:
-      if getattr(error, 'unfinished', False):
-        # It says nothing of the archive.
-        raise
       report('left out: the increment of %s: %s' % (
         time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(when)), error))
     else:

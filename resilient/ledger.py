@@ -3,7 +3,7 @@ verified when, and with what result."""
 import time
 
 from .clock import moment
-from .durable import read_json, write_json
+from .durable import read_note, write_json
 
 
 def _progress(value):
@@ -12,6 +12,13 @@ def _progress(value):
   if int(value['done']) < 0:
     raise ValueError('no number of an entry: %r' % value)
   return {'digest': str(value['digest']), 'done': int(value['done'])}
+
+
+def _understood(content):
+  return (
+    moment(content.get('last', 0)), _progress(content.get('progress', {})), {
+      str(digest): (moment(item['at']), str(item['problem']))
+      for digest, item in content.get('generations', {}).items()})
 
 
 # How a problem begins that is of the verification, and not of the generation.
@@ -26,15 +33,8 @@ class Ledger:
 
   def __init__(self, configuration, name):
     self._path = configuration.state('verified-%s.json' % name)
-    try:
-      content = read_json(self._path, {})
-      self.last = moment(content.get('last', 0))
-      self.progress = _progress(content.get('progress', {}))
-      self._found = {
-        str(digest): (moment(item['at']), str(item['problem']))
-        for digest, item in content.get('generations', {}).items()}
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-      self.last, self.progress, self._found = 0.0, {}, {}
+    self.last, self.progress, self._found = read_note(
+      self._path, _understood, (0.0, {}, {}))
 
   def at(self, generation):
     """Return when `generation` was last verified, in seconds since 1970-01-01

@@ -17,20 +17,19 @@ log = logging.getLogger('resilient.process')
 
 
 class Failed(Exception):
-  """A program failed, or did not end in time.
+  """A program failed.
 
-  status: its exit status, negative for a signal, None at the deadline.
+  status: its exit status, negative for a signal, None if it has none.
   """
 
   def __init__(self, message, status=None):
     super().__init__(message)
     self.status = status
 
-  @property
-  def unfinished(self):
-    """Whether it did not come to an end by itself: then it says nothing of what
-    it was to read."""
-    return self.status is None or self.status < 0
+
+class Inconclusive(Failed):
+  """A program did not begin, or not come to an end by itself: that says nothing
+  of what it was to read."""
 
 
 class Result:
@@ -102,7 +101,7 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   capture: its standard output is data for the caller: `output` is that alone
     and whole, while its standard error is logged.
 
-  Raises Failed.
+  Raises Failed, also as Inconclusive.
   """
   name = os.path.basename(command[0])
   started = time.monotonic()
@@ -116,7 +115,8 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
       pass_fds=() if lock is None else (lock,),
       start_new_session=True, preexec_fn=_die_with_parent)
   except OSError as error:
-    raise Failed('%s cannot be started: %s' % (command[0], error)) from error
+    raise Inconclusive(
+      '%s cannot be started: %s' % (command[0], error)) from error
   reader = _Output(process.stderr if capture else process.stdout, name)
   try:
     if capture:
@@ -141,11 +141,12 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   reader.join(_GRACE)
   tail = reader.tail.decode('utf-8', 'replace')
   if status is None:
-    raise Failed('%s did not end within %s s and was ended' % (name, deadline))
+    raise Inconclusive(
+      '%s did not end within %s s and was ended' % (name, deadline))
   if status not in accepted:
-    how = ('was ended by signal %d' % -status if status < 0
-           else 'failed with status %d' % status)
+    kind, how = (
+      (Inconclusive, 'was ended by signal %d' % -status) if status < 0
+      else (Failed, 'failed with status %d' % status))
     reason = ' '.join(tail.split())[-300:]
-    raise Failed(
-      '%s %s%s' % (name, how, ': ' + reason if reason else ''), status)
+    raise kind('%s %s%s' % (name, how, ': ' + reason if reason else ''), status)
   return Result(status, data if capture else tail)

@@ -138,8 +138,8 @@ def measured(configuration, remote, size=None):
   try:
     yield progress
   except Failed as error:
-    raise Failed('%s; %s' % (error, progress.sentence()),
-                 error.status) from error
+    raise type(error)('%s; %s' % (error, progress.sentence()),
+                      error.status) from error
   finally:
     ended.set()
     watcher.join()

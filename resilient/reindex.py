@@ -1,11 +1,8 @@
 """Which generations an rdiff-backup repository holds, found out from the
 manifests in it: where our own index is lost."""
 import logging
-import os
 
-from . import manifest
-from .durable import remove_tree
-from .process import Failed
+from .manifest import InvalidManifest
 
 log = logging.getLogger('resilient.history')
 
@@ -17,22 +14,13 @@ def generations(repository, place, before=float('inf')):
 
   place: the path of a directory for what is restored on the way.
 
-  Raises Failed, if rdiff-backup did not come to an end.
+  Raises process.Inconclusive.
   """
   for when in (item for item in repository.times() if item < before):
-    generation, problem = None, ''
     try:
-      remove_tree(place)
-      repository.restore(when, place, [os.fsencode(manifest.MANIFEST)])
-      generation = manifest.read(place).generation
-    except (Failed, manifest.InvalidManifest) as error:
-      if getattr(error, 'unfinished', False):
-        # It says nothing of the archive.
-        raise
-      problem = str(error)
-    finally:
-      remove_tree(place)
-    yield when, generation, problem
+      yield when, repository.manifest(when, place).generation, ''
+    except InvalidManifest as error:
+      yield when, None, str(error)
 
 
 def check_index(archive):

@@ -5,10 +5,10 @@ import os
 import re
 import tempfile
 
-from . import launch_rdiff_backup
-from .durable import remove
+from . import launch_rdiff_backup, manifest
+from .durable import remove, remove_tree
 from .entries import ARCHIVE_DATA
-from .process import run
+from .process import Failed, Inconclusive, run
 from .reserve import free
 
 _QUICK = 3600
@@ -129,6 +129,24 @@ class Repository:
         options, selection):
       self._run([*options, 'restore', '--at', str(when), *selection,
                  self.path, target], deadline)
+
+  def manifest(self, when, place):
+    """Return the Manifest of what was there at time `when`.
+
+    place: path of a directory for what is restored on the way.
+
+    Raises InvalidManifest; process.Inconclusive, which says nothing of it.
+    """
+    try:
+      remove_tree(place)
+      self.restore(when, place, [os.fsencode(manifest.MANIFEST)])
+      return manifest.read(place)
+    except Inconclusive:
+      raise
+    except Failed as error:
+      raise manifest.InvalidManifest(str(error)) from error
+    finally:
+      remove_tree(place)
 
   def fetch(self, remote, paths):
     """Make this new repository the `paths`, a list of bytes, of what is behind

@@ -64,11 +64,10 @@ def head(master, address, leader_name):
 
   Raises MasterError.
   """
-  claims = {}
+  claims, claim = {}, None
   while True:
     instance = master.look(address)
     if not is_claimed(instance, leader_name) or len(claims) > _LONGEST_CHAIN:
-      claim = claims and list(claims.values())[-1] or None
       break
     if address in claims:
       # One of them is being brought back: the last claim is of that one.
@@ -76,7 +75,7 @@ def head(master, address, leader_name):
       address = claim[SUCCESSOR]
       instance = master.look(address)
       break
-    claims[address] = instance.parameters
+    claim = claims[address] = instance.parameters
     address = instance.parameters[SUCCESSOR]
   return Head(address, instance, max(map(_epoch, claims.values()), default=0),
               claim)

@@ -11,7 +11,7 @@ from . import clock, manifest
 from .archive import Damaged
 from .durable import remove_tree
 from .entries import describe, Unkeepable
-from .process import Failed
+from .process import Failed, Inconclusive
 from .reserve import free
 from .transfer import archive_of, run_task, TransferFailed
 
@@ -118,9 +118,9 @@ def _differences_of_increment(archive, when, found, wanted):
   one.  Raises Failed, if the fault is not in the archive."""
   try:
     return _restored(archive, when, found, wanted)
-  except Failed as error:
-    if error.unfinished:
-      raise
+  except Inconclusive:
+    raise
+  except Failed:
     middle = len(wanted) // 2
     while 0 < middle < len(wanted) and wanted[middle].link is not None:
       middle += 1
@@ -150,17 +150,10 @@ def _require_room(archive, generation, wanted=()):
 
 def _manifest_of(archive, when, generation):
   """Return the Manifest of the increment of time `when`.  Raises as below."""
-  target = archive.place('verify')
-  remove_tree(target)
   try:
-    archive.repository.restore(when, target, [os.fsencode(manifest.MANIFEST)])
-    found = manifest.read(target)
-  except (Failed, manifest.InvalidManifest) as error:
-    if getattr(error, 'unfinished', False):
-      raise
+    found = archive.repository.manifest(when, archive.place('verify'))
+  except manifest.InvalidManifest as error:
     raise Damaged('its manifest: %s' % error) from error
-  finally:
-    remove_tree(target)
   if found.generation != generation:
     raise Damaged('it is generation %s' % found.generation.label)
   return found

@@ -199,8 +199,12 @@ class TestHostile(unittest.TestCase):
       manifest.parse(data)
 
   def test_deep_nesting_is_no_crash(self):
-    with self.assertRaises(manifest.InvalidManifest):
-      manifest.parse(b'[' * 100000 + b'\n{}\n')
+    header = manifest.serialise(generation(), [])[0].splitlines(True)[0]
+    deep = b'[' * 100000 + b'\n'
+    for body in (deep, header + deep):
+      digest = hashlib.sha256(body).hexdigest()
+      with self.assertRaisesRegex(manifest.InvalidManifest, 'recursion'):
+        manifest.parse(body + manifest._trailer(digest, body.count(b'\n') - 1))
 
 
 class TestRead(TestCase):
@@ -211,6 +215,21 @@ class TestRead(TestCase):
     found = manifest.read(self.path('dump'))
     self.assertEqual(found.generation, identity)
     self.assertEqual([entry.path for entry in found.entries], [b'marker'])
+
+  def test_its_outline_is_of_the_same_generation_and_size(self):
+    identity = sealed(self.path('dump'), {'marker': 'one', 'other': 'four'})
+    self.assertEqual(manifest.outline(self.path('dump')), (identity, 7))
+
+  def test_a_changed_byte_of_it_shows_in_its_outline(self):
+    sealed(self.path('dump'), {'marker': 'one'})
+    path = self.path('dump', manifest.MANIFEST)
+    with open(path, 'rb') as source:
+      data = source.read()
+    for place in range(0, len(data), 7):
+      with open(path, 'wb') as target:
+        target.write(data[:place] + bytes([data[place] ^ 1]) + data[place + 1:])
+      with self.assertRaises(manifest.InvalidManifest):
+        manifest.outline(self.path('dump'))
 
   def test_a_dump_without_a_manifest_says_so(self):
     with self.assertRaisesRegex(manifest.InvalidManifest, 'no manifest'):
