@@ -1,14 +1,17 @@
 """The seal shows each change to programs that compare size and mtime alone, as
 rdiff-backup does: see "Manifest" in docs/design.rst.
 """
+import math
 import os
 
 from . import manifest
 from .durable import read_note, write_bytes, write_json
 from .entries import decode_path, encode_path
 
-# So many files that are gone are remembered, those that went last.
+# So many files that are gone are remembered by name.
 _MOST = 100000
+# The name, which no file has, of the latest time of all others.
+_OTHERS = ''
 
 
 def _kept(configuration):
@@ -22,7 +25,8 @@ def keep(configuration, root):
 
 
 def _dropped(configuration):
-  """Return {path as text: mtime} of files that earlier generations had."""
+  """Return {path as text: mtime} of files that earlier generations had; that
+  of _OTHERS is the latest of those whose names are forgotten."""
   return read_note(configuration.state('dropped.json'), lambda note: {
     str(path): int(mtime) for path, mtime in note.items()}, {})
 
@@ -35,9 +39,10 @@ def _note_dropped(configuration, dropped, before, entries):
            if decode_path(path) not in present}
   found.update({encode_path(path): entry.mtime
                 for path, entry in before.items() if path not in present})
+  if len(found) > _MOST:
+    found = {_OTHERS: max(found.values())}
   if found != dropped:
-    write_json(configuration.state('dropped.json'),
-               dict(list(found.items())[-_MOST:]))
+    write_json(configuration.state('dropped.json'), found)
 
 
 def _files_before(configuration, previous):
@@ -62,11 +67,11 @@ def show(configuration, root, entries, previous):
   """
   before, dropped = _files_before(configuration, previous), _dropped(
     configuration)
-  result = []
+  others, result = dropped.get(_OTHERS, -math.inf), []
   for entry in entries:
     if entry.type == 'file':
       old = before.get(entry.path)
-      least = (dropped.get(encode_path(entry.path), entry.mtime - 1) + 1
+      least = (dropped.get(encode_path(entry.path), others) + 1
                if old is None else old.mtime + (entry.sha256 != old.sha256))
       if entry.mtime < least:
         path = os.path.join(os.fsencode(root), entry.path)

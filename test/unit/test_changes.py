@@ -5,7 +5,7 @@ import os
 import subprocess
 import unittest.mock
 
-from resilient import entries, exporter, manifest
+from resilient import changes, entries, exporter, manifest
 
 from .archive_case import ArchiveCase
 from .test_exporter import ExporterCase
@@ -43,6 +43,19 @@ class TestSameTime(ArchiveCase):
     self.export_and(True, 'two')
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.3', 'two')
+
+  def test_of_more_files_that_were_gone_than_are_known_by_name(self):
+    with unittest.mock.patch.object(changes, '_MOST', 1):
+      self.export_and(True, 'one')
+      self.write('one')
+      self.leader.program('data-exporter', (
+        'cd "%s" && rm -rf * .resilient && touch -d @9 a b c\n'
+        % self.leader.dump))
+      self.assertEqual(exporter.main(self.leader.configuration), 0)
+      self.export_and(False, '')
+      self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.4', 'two')
 
   def test_of_a_file_whose_export_failed_meanwhile(self):
     self.export_and(True, 'one')
