@@ -2,17 +2,22 @@
 neither stop the others nor grow the process.
 
 A client has a few seconds to send its request, which is small; one connection
-is one request; and where there are too many connections, those go first that
-have been there for longest without a request.
+is one request; few requests of one client wait for an answer; and where there
+are too many connections, one of the client that has most of them goes, that has
+been there for longest without a request.
 """
 import asyncio
+import collections
 import concurrent.futures
+import ipaddress
 import logging
 import os
 import signal
 import ssl
 
 from tornado import httpserver, netutil, wsgi
+
+from .limits import Seldom
 
 log = logging.getLogger('resilient.web')
 
@@ -24,6 +29,8 @@ _PATIENCE = 10
 # than that would refuse clients that are quick.
 _CONNECTIONS = 256
 _CONNECTIONS_OF_ONE = 160
+# So many requests of one client may wait for an answer, or get one.
+_REQUESTS_OF_ONE = 16
 _THREADS = 4
 # Seconds between two looks whether all is answered.
 _TURN = 0.05
@@ -32,26 +39,35 @@ _TURN = 0.05
 _LOOK = 5
 
 
+def _client(address):
+  """Return what stands for who is at IP `address`: who has one of IPv6 has a
+  whole network of them."""
+  found = ipaddress.ip_address(address.partition('%')[0])
+  return found if found.version == 4 else int(found) >> 64
+
+
 class _Container(wsgi.WSGIContainer):
   """Runs a WSGI application in threads, and knows for which connections."""
 
   def __init__(self, application, executor):
     super().__init__(application, executor)
-    self.busy = set()
+    # {stream: client}
+    self.busy = {}
     self.closing = False
 
   async def handle_request(self, request):
-    """Answer `request`, or send it away when this ends: the client asks again.
-    """
-    stream = request.connection.stream
-    if self.closing:
+    """Answer `request`; or send it away, when this ends, for then the client
+    asks again, or before too many of one client wait for the threads."""
+    stream, client = request.connection.stream, _client(request.remote_ip)
+    if self.closing or list(
+        self.busy.values()).count(client) >= _REQUESTS_OF_ONE:
       stream.close()
       return
-    self.busy.add(stream)
+    self.busy[stream] = client
     try:
       await super().handle_request(request)
     finally:
-      self.busy.discard(stream)
+      del self.busy[stream]
 
   def _log(self, status_code, request):
     """Log nothing: an URL may have a password or a token in it."""
@@ -67,30 +83,31 @@ class _HTTPServer(httpserver.HTTPServer):
       max_header_size=_LARGEST_HEADER, max_body_size=_LARGEST_BODY,
       max_buffer_size=2 * _LARGEST_BODY)
     self._container = container
-    # {stream: address}, the oldest first.
+    # {stream: client}, the oldest first.
     self._clients = {}
 
   def handle_stream(self, stream, address):
     """Serve one more connection, if there is or can be made a place for it."""
     self._clients = {
-      client: where for client, where in self._clients.items()
-      if not client.closed()}
-    own = [client for client, where in self._clients.items()
-           if where == address[0]]
-    if len(own) >= _CONNECTIONS_OF_ONE:
-      candidates = own
-    elif len(self._clients) >= _CONNECTIONS:
-      candidates = self._clients
-    else:
-      candidates = None
-    if candidates is not None:
-      oldest = next((client for client in candidates
-                     if client not in self._container.busy), stream)
-      oldest.close()
-      if oldest is stream:
-        return
-    self._clients[stream] = address[0]
-    super().handle_stream(stream, address)
+      other: client for other, client in self._clients.items()
+      if not other.closed()}
+    self._clients[stream] = own = _client(address[0])
+    numbers = collections.Counter(self._clients.values())
+    if numbers[own] > _CONNECTIONS_OF_ONE:
+      self._close_one_of([own])
+    elif numbers.total() > _CONNECTIONS:
+      self._close_one_of([client for client, _ in numbers.most_common()])
+    if not stream.closed():
+      super().handle_stream(stream, address)
+
+  def _close_one_of(self, clients):
+    """Close the oldest connection that is not being answered, of the first of
+    `clients` that has such; the one that has just come is one of them."""
+    idle = {}
+    for stream, client in self._clients.items():
+      if stream not in self._container.busy:
+        idle.setdefault(client, stream)
+    next(idle[client] for client in clients if client in idle).close()
 
 
 class Tls:
@@ -113,6 +130,15 @@ class Tls:
       self._seen = seen
 
 
+def _tell_seldom(loop):
+  """Let a stranger who breaks a handshake off fill no log."""
+  tell = Seldom(log.error)
+
+  def handle(_, context):
+    tell('%s: %s', context['message'], context.get('exception'))
+  loop.set_exception_handler(handle)
+
+
 class Server:
   """A server of WSGI `application`, to be used inside an event loop of asyncio.
 
@@ -120,6 +146,7 @@ class Server:
   """
 
   def __init__(self, application, address, port, tls=None):
+    _tell_seldom(asyncio.get_running_loop())
     self._executor = concurrent.futures.ThreadPoolExecutor(_THREADS)
     self._container = _Container(application, self._executor)
     self._server = _HTTPServer(self._container, tls and tls.context)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -39,6 +40,50 @@ class TestServer(TestCase):
       self.addCleanup(client.close)
       with contextlib.suppress(OSError):
         client.sendall(data)
+
+  def connect(self, address):
+    """Return a new connection from 127.0.0.`address`."""
+    client = socket.create_connection(
+      ('127.0.0.1', self.served.port), 10, ('127.0.0.%d' % address, 0))
+    self.addCleanup(client.close)
+    return client
+
+  def test_requests_of_few_that_wait_for_an_answer_stop_no_other(self):
+    leave = threading.Event()
+    self.addCleanup(leave.set)
+
+    def slow(environ, start_response):
+      if environ['REMOTE_ADDR'] != '127.0.0.1':
+        leave.wait(20)
+      return echo(environ, start_response)
+
+    self.served = Served(self, slow)
+    with unittest.mock.patch.multiple(
+        web, _CONNECTIONS=12, _CONNECTIONS_OF_ONE=8, _REQUESTS_OF_ONE=1):
+      for address in (2, 3) * 10:
+        self.connect(address).sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+      busy = self.served.server._container.busy
+      wait_until(lambda: len(busy) == 2, 'one of each is being answered')
+      self.assertEqual(self.served.ask('GET', '/hint')[0], 200)
+      leave.set()
+
+  def test_who_has_few_connections_keeps_them(self):
+    with unittest.mock.patch.multiple(
+        web, _CONNECTIONS=12, _CONNECTIONS_OF_ONE=8):
+      client = self.connect(1)
+      client.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n')
+      for address in (2, 3) * 10:
+        self.connect(address)
+      self.assertEqual(self.served.ask('GET', '/')[0], 200)
+      client.sendall(b'\r\n')
+      self.assertIn(b' 200 ', client.recv(1000))
+
+  def test_a_network_of_addresses_is_one_client(self):
+    self.assertEqual(web._client('2001:db8::1'), web._client('2001:db8::ff:2'))
+    self.assertNotEqual(
+      web._client('2001:db8::1'), web._client('2001:db8:0:1::1'))
+    self.assertEqual(web._client('fe80::1%eth0'), web._client('fe80::2'))
+    self.assertNotEqual(web._client('127.0.0.1'), web._client('127.0.0.2'))
 
   def test_it_answers(self):
     self.assertEqual(self.served.ask('POST', '/a', b'body')[:2],
@@ -214,6 +259,18 @@ class TestTls(TestCase):
           (self.served.host, self.served.port), 10) as client:
         with self.assertRaises((ssl.SSLError, OSError)):
           context.wrap_socket(client)
+
+  def test_handshakes_that_are_broken_off_fill_no_log(self):
+    with self.assertNoLogs('asyncio'), self.assertLogs('resilient.web') as logs:
+      for _ in range(300):
+        client = socket.create_connection(('127.0.0.1', self.served.port), 10)
+        client.sendall(b'x')
+        # Close by a reset.
+        client.setsockopt(
+          socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        client.close()
+      self.assertEqual(self.served.ask('GET', '/')[0], 200)
+    self.assertLess(len(logs.records), 4)
 
   def test_handshakes_that_do_not_end_stop_nobody(self):
     for _ in range(50):
