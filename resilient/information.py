@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 
+from .durable import encodable
 from .process import Failed, run
 
 log = logging.getLogger('resilient.information')
@@ -31,4 +32,5 @@ def facts(configuration):
   except (Failed, ValueError) as error:
     log.error('%s: %s', configuration.information, error)
     return [(_TITLE, 'its information is not to be had: %s' % error)]
-  return [(str(name), str(value)) for name, value in found.items()]
+  return [(encodable(str(name)), encodable(str(value)))
+          for name, value in found.items()]

@@ -3,6 +3,7 @@ import datetime
 import functools
 import json
 import logging
+import threading
 import time
 
 import flask
@@ -13,7 +14,7 @@ from .clock import ahead
 from .configuration import Watched
 from .door import harden, Strangers
 from .doubts import NO_BACKUP
-from .durable import is_locked
+from .durable import encodable, is_locked
 from .limits import Guesses, Seldom
 from .master import MasterError
 from .takeover import takeover, TakeoverRefused
@@ -55,7 +56,30 @@ def _facts(configuration, now):
   begun = unfinished(configuration)
   if begun:
     facts.append(('Takeover', begun))
-  return facts + information.facts(configuration)
+  return facts
+
+
+class _OfRelease:
+  """What the release tells, for some seconds: strangers ask often, and it takes
+  a program to know."""
+
+  _SECONDS = 10
+
+  def __init__(self):
+    self._lock = threading.Lock()
+    self._facts, self._end = None, 0
+
+  def facts(self, configuration):
+    """As information.facts; who comes while that runs gets the last ones."""
+    if not self._lock.acquire(blocking=self._facts is None):
+      return self._facts
+    try:
+      if self._facts is None or time.monotonic() > self._end:
+        self._facts = information.facts(configuration)
+        self._end = time.monotonic() + self._SECONDS
+      return self._facts
+    finally:
+      self._lock.release()
 
 
 def _expected_password(path):
@@ -80,6 +104,7 @@ def application(current, template, clock=time.time):
   harden(app, _LARGEST_BODY)
   guesses, strangers = Guesses(), Strangers()
   warn = Seldom(log.warning, interval=5)
+  release = _OfRelease()
 
   def right(password):
     expected = _expected_password(current().takeover_password_file)
@@ -92,26 +117,34 @@ def application(current, template, clock=time.time):
     except ValueError as error:
       # The button stays: what is not needed for it does not prevent it.
       facts = [('Last valid backup', 'not known: %s' % error)]
-    return strangers.refusal() or (flask.render_template_string(
-      template, message=message, facts=facts,
-      forcible=forcible, name=leader_name(configuration)), status)
+    return flask.render_template_string(
+      template, message=encodable(message),
+      facts=facts + release.facts(configuration),
+      forcible=forcible, name=leader_name(configuration)), status
+
+  def page_for_strangers(*arguments):
+    return strangers.refusal() or page(*arguments)
 
   @app.route('/', methods=('GET', 'POST'))
   def root():  # pylint: disable=unused-variable
+    if current().role != 'import':
+      return ('This instance is no clone any more, so its page ends: see'
+              ' bin/status.\n'), 410
     password = flask.request.values.get('password')
     # HEAD asks whether there is a page, and nothing else.
     if password is None or flask.request.method == 'HEAD':
-      return page()
+      return page_for_strangers()
     address = flask.request.remote_addr
     wait = guesses.wait(address)
     if wait:
-      return page('Error. Too many wrong passwords came from this address: try'
-                  ' again in %d s, or from another address.' % (wait + 1), 429)
+      return page_for_strangers(
+        'Error. Too many wrong passwords came from this address: try again in'
+        ' %d s, or from another address.' % (wait + 1), 429)
     if not right(password):
       count = guesses.wrong(address)
       warn('%s gave a wrong password, %d by now; all addresses together %d',
            address, count, guesses.total)
-      return page('Error. Password is invalid.', 403)
+      return page_for_strangers('Error. Password is invalid.', 403)
     guesses.right(address)
     # Offered by the page after a refusal, with its reasons, and there alone.
     force = flask.request.form.get('force') == 'yes'

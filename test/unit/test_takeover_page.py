@@ -5,7 +5,9 @@ import unittest.mock
 import lxml.html
 
 from resilient import takeover_page
+from resilient.door import Strangers
 from resilient.durable import write_json
+from resilient.limits import Rate
 from resilient.master import MasterError
 from resilient.takeover import TakeoverRefused
 
@@ -23,6 +25,9 @@ class TestPage(TestCase):
     self.clone = self.partition('import')
     pathlib.Path(self.clone.at('etc/password')).write_text(
       _PASSWORD + '\n', encoding='utf-8')
+    # Buckets that nothing fills again, however slow this machine is.
+    self.enterContext(unittest.mock.patch.object(
+      takeover_page, 'Strangers', lambda: Strangers(Rate(clock=lambda: 0.0))))
     self.page = takeover_page.application(
       lambda: self.clone.configuration,
       (ROOT / 'templates/takeover.html').read_text(encoding='utf-8'),
@@ -176,14 +181,43 @@ class TestPage(TestCase):
   def test_the_release_adds_facts_which_are_text(self):
     path = pathlib.Path(self.clone.at('etc/information.py'))
     self.clone.configure(information=str(path))
+    self.enterContext(unittest.mock.patch.object(
+      takeover_page._OfRelease, '_SECONDS', -1))
     for code, expected in (
         ('def main():\n  return {"Disk": "<b>full</b>", "Count": 3}\n',
          'Disk: <b>full</b> Count: 3'),
+        ('def main():\n  return {"Newest": "\\udce9.sql"}\n',
+         'Newest: \\udce9.sql'),
         ('def main():\n  return [1]\n', 'main() returned no dictionary'),
         ('raise SystemExit("no")\n', 'information is not to be had')):
       path.write_text(code, encoding='utf-8')
       self.assertIn(expected, self.text())
       self.assertNotIn('<b>', self.page.get('/').text)
+
+  def test_strangers_have_its_program_run_seldom_and_refusals_not_at_all(self):
+    with unittest.mock.patch.object(
+        takeover_page.information, 'facts', return_value=[]) as program:
+      statuses = [self.page.get('/').status_code for _ in range(400)]
+      self.assertEqual(set(statuses), {200, 429})
+      self.assertEqual(program.call_count, 1)
+
+  def test_who_knows_the_password_is_told_why_whatever_strangers_do(self):
+    for number in range(1000):
+      self.page.get('/', environ_base={'REMOTE_ADDR': '10.0.0.%d' % (
+        number % 50)})
+    self.takeover.side_effect = TakeoverRefused('2 generations behind', True)
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertEqual(answer.status_code, 409)
+    self.assertIn('2 generations behind', answer.text)
+    self.assertIn('name="force"', answer.text)
+
+  def test_of_a_clone_that_leads_by_now_it_says_so(self):
+    self.clone.configure(role='export')
+    for answer in (self.page.get('/'),
+                   self.page.post('/', data={'password': _PASSWORD})):
+      self.assertEqual(answer.status_code, 410)
+      self.assertIn('no clone any more', answer.text)
+    self.takeover.assert_not_called()
 
   def test_a_refusal_is_told_and_is_no_success(self):
     for error in (TakeoverRefused('not now'), MasterError('not reached')):
