@@ -111,7 +111,8 @@ _ROLES = {
     'transfer-deadline': (parameter.seconds, _REQUIRED),
     # Seconds between two generations that are read again.
     'verification-interval': (parameter.seconds, _REQUIRED),
-    # How long one slice of one may take: a pull waits for it.
+    # How long one slice of one may take, unless it is one file: a pull waits
+    # for it.
     'verification-deadline': (parameter.seconds, 1800),
     # Bytes that stay free for what gives space back on a full disk.
     'archive-reserve': (parameter.size, 16 << 20),

@@ -187,7 +187,7 @@ def pbs_gate(configuration, request):
     archive = _own_archive(configuration, name)
     ledger = archive.ledger
     _say([generation.to_json() for _, generation in archive.index()
-          if not ledger.problem(generation)])
+          if not ledger.is_damaged(generation)])
     return
   if asked == 'size':
     _say(_size(_own_archive(configuration, name).path))

@@ -129,8 +129,8 @@ def verified(archive, repository, report, until=float('inf')):
 
 
 def _would_be_lost(archive, index):
-  """Return the generations of `archive` that are good, as far as is known, and
-  not in `index`."""
+  """Return the generations of `archive` that may be good, for all that is
+  known, and are not in `index`."""
   adopted = {generation.digest for _, generation in index}
   ledger = archive.ledger
   try:
@@ -139,7 +139,7 @@ def _would_be_lost(archive, index):
     return []
   return [generation for _, generation in own
           if generation.digest not in adopted
-          and not ledger.problem(generation)]
+          and not ledger.is_damaged(generation)]
 
 
 def adopt(archive, source, report, force=False):

@@ -50,6 +50,13 @@ class Ledger:
     problem = self.problem(generation)
     return bool(problem) and not problem.startswith(_UNVERIFIED)
 
+  def sentence(self, generation):
+    """Return what is wrong with `generation`, as a sentence."""
+    problem = self.problem(generation)
+    return 'generation %s %s' % (
+      generation.label, 'is damaged: ' + problem
+      if self.is_damaged(generation) else problem.removeprefix('it '))
+
   def note_failure(self, generation, why):
     """`generation` could not be verified now, for `why`."""
     self.note(generation, '%s: %s' % (_UNVERIFIED, why))

@@ -35,14 +35,13 @@ class _Unfit(Exception):
 def _damaged(archive):
   ledger = archive.ledger
   return {generation.digest for _, generation in archive.index()
-          if ledger.problem(generation)}
+          if ledger.is_damaged(generation)}
 
 
 def gained(archive, theirs):
   """Return what `archive` would gain by being what holds `theirs`, Generations,
   the oldest first.  Raises _Unfit; nothing good is ever given up for it."""
   own, damaged = [item for _, item in archive.index()], _damaged(archive)
-  ledger = archive.ledger
   orders = [item.order for item in theirs]
   if any(item.name != own[-1].name for item in theirs) or (
       orders != sorted(set(orders))):
@@ -51,7 +50,7 @@ def gained(archive, theirs):
     raise _Unfit('its newest generation is not ours, %s' % own[-1].label)
   # What could not be verified may be good.
   lacking = [item.label for item in own
-             if not ledger.is_damaged(item) and item not in theirs]
+             if item.digest not in damaged and item not in theirs]
   if lacking:
     raise _Unfit('it lacks what is good here: ' + ', '.join(lacking))
   anew = begins_anew(archive)

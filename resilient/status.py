@@ -136,8 +136,8 @@ def _care(configuration, archive, now):
   """Return (what is known of an archive's generations, Problems)."""
   ledger, generations = archive.ledger, archive.index()
   problems = [
-    Problem('verification', 'archive %s: generation %s is damaged: %s' % (
-      archive.name, generation.label, ledger.problem(generation)))
+    Problem('verification', 'archive %s: %s' % (
+      archive.name, ledger.sentence(generation)))
     for _, generation in generations if ledger.problem(generation)]
   if not problems:
     problems += _failed_run(configuration, 'verify-' + archive.name,
@@ -155,7 +155,7 @@ def _care(configuration, archive, now):
   return {
     'generations': [generation.label for _, generation in generations],
     'damaged': [generation.label for _, generation in generations
-                if ledger.problem(generation)],
+                if ledger.is_damaged(generation)],
     'verified_last': ledger.last or None,
     'verified_longest_ago': min(verified, default=None) or None,
     'drill': drill and drill._asdict(),

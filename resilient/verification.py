@@ -96,12 +96,15 @@ def _differences_of_mirror(archive, wanted):
 def _restored(archive, when, found, wanted):
   """Restore the entries `wanted` of Manifest `found` from the increment of time
   `when`, and return how they differ."""
-  target = archive.place('verify')
+  target, configuration = archive.place('verify'), archive.configuration
+  deadline = configuration.verification_deadline
+  if all(entry.link is not None for entry in wanted[1:]):
+    # One file cannot be sliced, and may take what a transfer of it may.
+    deadline = max(deadline, configuration.transfer_deadline)
   try:
     remove_tree(target)
     archive.repository.restore(
-      when, target, [entry.path for entry in wanted],
-      archive.configuration.verification_deadline)
+      when, target, [entry.path for entry in wanted], deadline)
     folders = {entry.path for entry in found.entries
                if entry.type == 'directory'}
     return [difference for difference in manifest.compare(

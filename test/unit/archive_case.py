@@ -5,11 +5,14 @@ import tempfile
 import time
 import unittest.mock
 
+from resilient.status import problems
+from resilient.tasks import tasks
 from resilient.transfer import archive_of
 
 from .partition import write_tree
 from .tree import TreeCase
 
+HOUR = 3600
 DAY = 86400
 
 
@@ -74,6 +77,47 @@ class ArchiveCase(TreeCase):
     found = sorted(item for item in os.listdir(folder)
                    if item.startswith(os.path.basename(name) + '.'))
     return os.path.join(folder, found[number])
+
+
+class VerificationCase(ArchiveCase):
+  """An archive of three generations, the last of which was pulled now."""
+
+  contents = ({'marker': 'one', 'a/b': 'x', 'c': 'x'},
+              {'marker': 'two', 'a/b': 'x', 'c': 'y'},
+              {'marker': 'three', 'a/b': 'y', 'c': 'y'})
+
+  def setUp(self):
+    super().setUp()
+    self.now = time.time()
+
+  def verify(self, hours=1):
+    """Let time pass, and run the task.  Return its last message."""
+    self.now += hours * HOUR
+    with unittest.mock.patch('time.time', lambda: self.now):
+      self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run(),
+                      self.message('verify-data'))
+    return self.message('verify-data')
+
+  def last(self):
+    """Return the label of what was verified last."""
+    return self.pbs.configuration.store.last_run('verify-data').generation
+
+  def problems(self):
+    """Return the PBS's problems, as seen then; that no backup came meanwhile is
+    not what this is about."""
+    with unittest.mock.patch('time.time', lambda: self.now):
+      return [problem for problem in problems(self.pbs.configuration)
+              if problem.topic != 'freshness']
+
+  def problem(self):
+    """Return the only problem of the PBS."""
+    problem, = self.problems()
+    self.assertEqual(problem.topic, 'verification')
+    return problem
+
+  def topics(self):
+    """Return the topics of the PBS's problems."""
+    return [problem.topic for problem in self.problems()]
 
 
 def let_copy_be_old(archive):

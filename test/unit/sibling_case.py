@@ -143,6 +143,14 @@ class SiblingCase(TreeCase):
     if note:
       archive.note(archive.index()[number][1], 'damaged')
 
+  @staticmethod
+  def fail_to_verify(archive, *items):
+    """Let verification not have come to an end with `items` of the index."""
+    ledger = archive.ledger
+    for _, generation in items:
+      ledger.note_failure(generation, 'the time was over')
+    ledger.save(archive.index())
+
   def assertWhole(self, without=()):
     """Every generation restores, but for the numbers `without`, and nothing is
     left over."""

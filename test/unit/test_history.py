@@ -93,6 +93,16 @@ class TestAdoption(ArchiveCase):
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
 
+  def test_what_could_not_be_verified_is_not_given_up_unless_that_is_said(self):
+    self.archived({'marker': 'four'})
+    archive = self.archive
+    ledger = archive.ledger
+    ledger.note_failure(archive.newest(), 'the time was over')
+    ledger.save(archive.index())
+    self.assertEqual(self.adopt(), 1)
+    self.assertRegex(self.read('output'), 'does not: 1.4; with --force')
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
+
   def test_another_copy_is_verified_anew(self):
     good = self.sibling
     self.sibling = self.path('other')

@@ -60,6 +60,14 @@ class TestLost(SiblingCase):
     self.assertTrue(self.adopt())
     self.assertWhole()
 
+  def test_what_the_sibling_could_not_verify_is_taken_if_it_is_good(self):
+    archive = self.archive_at(self.other)
+    self.fail_to_verify(archive, *archive.index()[:2])
+    self.lose()
+    self.pull(self.pbs)
+    self.assertTrue(self.adopt())
+    self.assertWhole()
+
   def test_a_sibling_that_is_away_is_asked_again(self):
     self.lose()
     self.pull(self.pbs)

@@ -40,9 +40,7 @@ class TestDamaged(SiblingCase):
     self.pull_both()
     self.damage(self.pbs)
     archive = self.archive_at(self.pbs)
-    ledger, flagged = archive.ledger, archive.find('1.4')[1]
-    ledger.note_failure(flagged, 'the time was over')
-    ledger.save(archive.index())
+    self.fail_to_verify(archive, archive.find('1.4'))
 
   def test_what_could_not_be_verified_is_not_given_up(self):
     self.have_what_the_sibling_lacks()
@@ -51,6 +49,14 @@ class TestDamaged(SiblingCase):
     self.assertIn('it lacks what is good here: 1.4',
                   self.history()['siblings']['sibling-7-data'])
     self.assertEqual(self.archive_at(self.pbs).index(), before)
+
+  def test_what_could_not_be_verified_is_no_reason_to_copy_an_archive(self):
+    for pbs in self.both_pbs:
+      archive = self.archive_at(pbs)
+      self.fail_to_verify(archive, archive.index()[0])
+    with unittest.mock.patch.object(sibling, '_copy') as copied:
+      self.assertTrue(self.adopt())
+    copied.assert_not_called()
 
   def test_what_is_damaged_and_the_sibling_lacks_hinders_nothing(self):
     self.have_what_the_sibling_lacks()

@@ -1,4 +1,4 @@
-"""The archive is read again, in turns; damage is named."""
+"""The archive is read again; damage is named."""
 import os
 import random
 import time
@@ -7,94 +7,18 @@ import unittest.mock
 
 from resilient import manifest, verification
 from resilient.durable import write_json
+from resilient.repository import Repository
 from resilient.reserve import free
-from resilient.status import problems, status
+from resilient.status import status
 from resilient.tasks import tasks
 
 from . import small_disk
-from .archive_case import ArchiveCase, DAY, flip
+from .archive_case import ArchiveCase, flip, HOUR, VerificationCase
 from .partition import RDIFF_BACKUP
 
-_HOUR = 3600
 
-
-class TestVerification(ArchiveCase):
-  """An archive of three generations, the last of which was pulled now."""
-
-  contents = ({'marker': 'one', 'a/b': 'x', 'c': 'x'},
-              {'marker': 'two', 'a/b': 'x', 'c': 'y'},
-              {'marker': 'three', 'a/b': 'y', 'c': 'y'})
-
-  def setUp(self):
-    super().setUp()
-    self.now = time.time()
-
-  def verify(self, hours=1):
-    """Let time pass, and run the task.  Return its last message."""
-    self.now += hours * _HOUR
-    with unittest.mock.patch('time.time', lambda: self.now):
-      self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run(),
-                      self.message('verify-data'))
-    return self.message('verify-data')
-
-  def last(self):
-    """Return the label of what was verified last."""
-    return self.pbs.configuration.store.last_run('verify-data').generation
-
-  def topics(self):
-    """Return the topics of the PBS's problems, as seen then; that no backup
-    came meanwhile is not what this is about."""
-    with unittest.mock.patch('time.time', lambda: self.now):
-      return [problem.topic for problem in problems(self.pbs.configuration)
-              if problem.topic != 'freshness']
-
-  def test_each_generation_has_its_turn_and_the_longest_unread_is_first(self):
-    turns = []
-    for _ in range(4):
-      self.assertEqual(self.verify(), 'verified')
-      turns.append(self.last())
-    # The archive's newest was verified when it was pulled.
-    self.assertEqual(turns, ['1.1', '1.2', '1.3', '1.1'])
-    self.assertEqual(self.topics(), [])
-
-  def test_nothing_is_read_before_it_is_due_or_while_a_pull_is(self):
-    self.verify()
-    runs = len(self.pbs.configuration.store.runs('verify-data'))
-    self.verify(hours=0.5)
-    with open(self.pbs.configuration.state('pulling-data'), 'w'):
-      self.verify(hours=5)
-    self.assertEqual(
-      len(self.pbs.configuration.store.runs('verify-data')), runs)
-
-  def test_the_mirror_is_read_every_day_whatever_else_is_to_be_read(self):
-    self.verify(hours=25)
-    self.assertEqual(self.last(), '1.3')
-
-  def test_a_clock_that_was_set_back_stops_nothing(self):
-    self.verify()
-    self.verify(hours=-10000)
-    self.assertEqual(
-      len(self.pbs.configuration.store.runs('verify-data')), 2)
-
-  def test_a_clock_that_was_ahead_puts_off_no_alarm(self):
-    self.assertEqual(self.topics(), [])
-    for hours, topics in ((24 * 365, ['verification']), (0.1, [])):
-      with self.subTest(hours):
-        ledger = self.archive.ledger
-        ledger.last = self.now + hours * _HOUR
-        ledger.save(self.archive.index())
-        write_json(self.pbs.configuration.state('deployed.json'), {
-          'at': ledger.last})
-        self.assertEqual(self.topics(), topics)
-
-  def test_what_was_verified_by_a_clock_that_was_ahead_has_its_turn(self):
-    with unittest.mock.patch('time.time', lambda: self.now + 365 * DAY):
-      self.archive.note(self.archive.index()[0][1])
-    turns = []
-    for _ in range(2):
-      self.verify()
-      turns.append(self.last())
-    self.assertEqual(turns, ['1.1', '1.2'])
+class TestVerification(VerificationCase):
+  """What is found, and told."""
 
   def test_a_damaged_increment_is_named_until_it_is_pruned(self):
     flip(self.increment('marker'), -1)
@@ -151,7 +75,7 @@ class TestVerification(ArchiveCase):
 
   def test_without_room_for_a_copy_nothing_is_written_and_that_is_told(self):
     with unittest.mock.patch.object(verification, 'free', lambda _: 3):
-      self.now += _HOUR
+      self.now += HOUR
       self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
     self.assertIn('no room to verify generation 1.1', self.message(
       'verify-data'))
@@ -162,39 +86,48 @@ class TestVerification(ArchiveCase):
       self):
     self.pbs.configure(**{'verification-deadline': 1, 'rdiff-backup': (
       self.pbs.program('slow', 'exec sleep 60'))})
-    self.now += _HOUR
+    self.now += HOUR
     with unittest.mock.patch('time.time', lambda: self.now), \
          unittest.mock.patch.object(
            verification, '_manifest_of', lambda archive, *_: manifest.read(
              archive.path)):
       self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
     self.assertIn('did not end within 1 s', self.message('verify-data'))
-    self.assertEqual(self.topics(), ['verification'])
+    # Nobody knows of any damage.
+    self.assertRegex(self.problem().text, (
+      '^archive data: generation 1.1 could not be verified: slow did not end'))
+    found = status(self.pbs.configuration)['archives']['data']
+    self.assertEqual(found['damaged'], [])
     self.pbs.configure(**{'verification-deadline': 60,
                           'rdiff-backup': RDIFF_BACKUP})
     self.assertEqual(self.verify(), 'verified')
     self.assertEqual(self.last(), '1.2')
 
+  def test_a_file_that_is_read_alone_has_the_time_of_a_transfer(self):
+    deadlines, real = [], Repository.restore
+
+    def restore(repository, when, target, paths=None, deadline=None):
+      deadlines.append(deadline)
+      real(repository, when, target, paths, deadline)
+
+    with unittest.mock.patch.object(Repository, 'restore', restore):
+      for entries, transfer, expected in (
+          (4, 3600, 1800), (1, 3600, 3600), (1, 60, 1800)):
+        self.pbs.configure(**{'transfer-deadline': transfer})
+        with unittest.mock.patch.object(
+            verification, '_SLICE_ENTRIES', entries):
+          self.verify()
+        # The manifest comes first.
+        self.assertEqual(deadlines, [None, expected])
+        deadlines.clear()
+
   def test_a_restore_of_a_manifest_that_is_killed_says_nothing_of_it(self):
     self.pbs.configure(**{'rdiff-backup': (
       self.pbs.program('killed', 'kill -9 $$'))})
-    self.now += _HOUR
+    self.now += HOUR
     with unittest.mock.patch('time.time', lambda: self.now):
       self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
     self.assertRegex(self.message('verify-data'), '^killed was ended by signal')
-
-  def test_when_it_stops_that_is_told(self):
-    write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
-    self.verify()
-    self.assertEqual(self.topics(), [])
-    self.now += 2 * DAY
-    self.assertEqual(self.topics(), ['verification'])
-
-  def test_it_comes_after_pull_and_push(self):
-    names = list(tasks(self.pbs.configuration))
-    self.assertEqual(names, [
-      'pull-data', 'push-data', 'prune-data', 'verify-data', 'drill-data',
-      'adopt-data'])
 
   def test_what_is_read_is_left_nowhere(self):
     self.verify()
@@ -209,7 +142,7 @@ class TestNames(ArchiveCase):
   contents = ({'return\r': 'x', 'd\r/in\r': 'x'}, {'marker': 'two'})
 
   def test_one_that_ends_in_a_carriage_return_is_verified(self):
-    now = time.time() + _HOUR
+    now = time.time() + HOUR
     with unittest.mock.patch('time.time', lambda: now):
       self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run())
     self.assertEqual(self.message('verify-data'), 'verified')
@@ -242,7 +175,7 @@ class TestTemporaryFiles(ArchiveCase):
   def test_the_archives_disk_is_used_to_restore_and_to_verify(self):
     def story():
       self.archive.restore('1.1', self.path('restored'))
-      now = time.time() + _HOUR
+      now = time.time() + HOUR
       with unittest.mock.patch('time.time', lambda: now):
         self.assertTrue(tasks(self.pbs.configuration)['verify-data'].run())
       self.assertEqual(self.message('verify-data'), 'verified')
