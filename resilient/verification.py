@@ -30,7 +30,7 @@ _NAMED = 5
 def choose(archive, interval, now):
   """Return (time, Generation) of what is to be verified now, or None.
 
-  interval: seconds between two verifications.
+  interval: seconds between two verifications, beside the mirror's of each day.
   """
   index, ledger = archive.index(), archive.ledger
   if not index or archive.incomplete or archive.repository.cut_short:
@@ -40,11 +40,11 @@ def choose(archive, interval, now):
            if item[1].digest == ledger.progress.get('digest')]
   if begun:
     return begun[0]
+  if abs(now - ledger.at(index[-1][1])) > _MIRROR_AGE:
+    return index[-1]
   # A clock that was set back must not stop it.
   if abs(now - ledger.last) < interval:
     return None
-  if abs(now - ledger.at(index[-1][1])) > _MIRROR_AGE:
-    return index[-1]
   return min(index, key=lambda item: clock.past(ledger.at(item[1]), now))
 
 
@@ -53,11 +53,14 @@ def late(archive, interval, since, now):
 
   since: when the partition was deployed.  A clock set back hides nothing.
   """
-  longest = interval + _MIRROR_AGE
-  age = min(abs(now - archive.ledger.last), now - since)
-  if not archive.index() or age < longest:
-    return ''
-  return 'archive %s was not verified within %d s' % (archive.name, longest)
+  index, ledger = archive.index(), archive.ledger
+  for what, moment, longest in index and (
+      ('', ledger.last, interval + _MIRROR_AGE),
+      (': its newest generation', ledger.at(index[-1][1]), 2 * _MIRROR_AGE)):
+    if min(abs(now - moment), now - since) >= longest:
+      return 'archive %s%s was not verified within %d s' % (
+        archive.name, what, longest)
+  return ''
 
 
 def _slice(entries, start):
@@ -105,8 +108,7 @@ def _restored(archive, when, found, wanted):
     remove_tree(target)
     archive.repository.restore(
       when, target, [entry.path for entry in wanted], deadline)
-    folders = {entry.path for entry in found.entries
-               if entry.type == 'directory'}
+    folders = {item.path for item in found.entries if item.type == 'directory'}
     return [difference for difference in manifest.compare(
               target, found._replace(entries=wanted))
             if difference.problem != manifest.EXTRA
@@ -211,8 +213,10 @@ def verify(archive, when, generation, report):
       ledger.note_failure(generation, error)
     ledger.save(archive.index())
     raise
-  ledger = archive.ledger
-  ledger.last = time.time()
+  ledger, index = archive.ledger, archive.index()
+  if len(index) < 2 or when < index[-1][0]:
+    # Else it is the mirror, which takes no turn from the others.
+    ledger.last = time.time()
   if following is not None:
     ledger.progress = {'digest': generation.digest, 'done': following}
     ledger.save(archive.index())

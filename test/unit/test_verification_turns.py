@@ -32,6 +32,19 @@ class TestTurns(VerificationCase):
     self.verify(hours=25)
     self.assertEqual(self.last(), '1.3')
 
+  def test_it_is_read_every_day_also_where_the_others_are_read_each_week(self):
+    self.pbs.configure(**{'verification-interval': 7 * DAY})
+    write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
+    for _ in range(30):
+      self.verify(hours=12.5)
+      self.assertEqual(self.topics(), [])
+    runs = self.pbs.configuration.store.runs('verify-data')
+    turns = [run.generation for run in reversed(runs)]
+    self.assertEqual(
+      turns, ['1.1', *7 * ['1.3'], '1.2', *7 * ['1.3'], '1.1', '1.3'])
+    self.now += 2 * DAY
+    self.assertIn('its newest generation was not', self.problem().text)
+
   def test_a_clock_that_was_set_back_stops_nothing(self):
     self.verify()
     self.verify(hours=-10000)
