@@ -10,6 +10,7 @@ from . import manifest
 from .durable import (
   fsync_directory,
   lock,
+  LockTimeout,
   read_json,
   read_note,
   remove,
@@ -221,16 +222,22 @@ class Archive:
 
   def restore(self, label, target):
     """Restore generation `label` to directory `target`, which must not exist,
-    and verify it against its own manifest.  Returns its Generation.
+    and verify it against its own manifest; a pull that runs is waited for.
+    Returns its Generation.
 
     Raises KeyError, process.Failed, manifest.InvalidManifest, Damaged,
     LockTimeout, OSError.
     """
-    if self.repository.cut_short:
-      with self.locked() as held:
-        self.settle(held)
-    with self.locked(shared=True, deadline=_RESTORE_WAIT):
-      return self._restore(*self.find(label), target)
+    try:
+      if self.repository.cut_short:
+        # Was, or is, for a pull that runs looks the same.
+        with self.locked(deadline=_RESTORE_WAIT) as held:
+          self.settle(held)
+      with self.locked(shared=True, deadline=_RESTORE_WAIT):
+        return self._restore(*self.find(label), target)
+    except LockTimeout as error:
+      raise LockTimeout('it is in use, most likely by a pull that runs: %s' % (
+        error)) from error
 
   def _restore(self, when, generation, target):
     """As `restore`, of the increment of time `when`, with the lock held.

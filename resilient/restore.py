@@ -1,6 +1,7 @@
 """``bin/restore`` of a PBS: list generations, restore one of them, verified;
 and the drill, which shows that this works and how long it takes."""
 import json
+import logging
 import os
 import random
 import time
@@ -9,6 +10,8 @@ from .archive import Archive, Damaged
 from .durable import LockTimeout, remove_tree
 from .manifest import InvalidManifest
 from .process import Failed
+
+log = logging.getLogger('resilient.restore')
 
 _FAILURES = (Failed, InvalidManifest, Damaged, LockTimeout, OSError, ValueError)
 
@@ -50,10 +53,12 @@ def _size(root):
 
 def drill(configuration, name):
   """Restore a random generation of archive `name`, verify it, and record how
-  long that took.  Returns the last Run of task ``drill-<name>``."""
+  long that took.  Returns the last Run of task ``drill-<name>``.
+
+  Raises LockTimeout, when nothing was read: that is no outcome."""
   archive = Archive(configuration, name)
   task = 'drill-' + name
-  target = archive.place('drill')
+  target, busy = archive.place('drill'), None
   with configuration.store.recording(task) as report:
     try:
       index = archive.index()
@@ -66,22 +71,36 @@ def drill(configuration, name):
       archive.restore(generation.label, target)
       report.message = 'restored and verified %d bytes in %.1f s' % (
         _size(target), time.monotonic() - started)
+    except LockTimeout as error:
+      report.success, report.quiet, busy = False, True, error
     except (*_FAILURES, KeyError) as error:
       report.failed(str(error))
     finally:
       remove_tree(target)
+  if busy:
+    raise busy
   return configuration.store.last_run(task)
 
 
 def drill_task(configuration, peer):
-  """One run of task ``drill-<name>``.  Returns True: who wants another drill
-  asks for it."""
-  drill(configuration, peer.name)
+  """One run of task ``drill-<name>``.  Returns whether there was one, however
+  it ended: who wants another drill asks for it."""
+  try:
+    drill(configuration, peer.name)
+  except LockTimeout as error:
+    log.info('drill-%s has to wait: %s', peer.name, error)
+    return False
   return True
 
 
 def _drill(configuration, name):
-  run = drill(configuration, name)
+  try:
+    run = drill(configuration, name)
+  except LockTimeout as error:
+    # The queue is what pulls: there it comes after the pull.
+    configuration.store.request('drill-' + name)
+    print('drill of archive %s: %s; equeue runs it later' % (name, error))
+    return 1
   print('drill of archive %s, generation %s: %s' % (
     name, run.generation or '-', run.message))
   return 0 if run.success else 1

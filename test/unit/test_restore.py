@@ -3,10 +3,12 @@ import contextlib
 import io
 import json
 import os
+import pathlib
 import unittest
 import unittest.mock
 
 from resilient import command, restore
+from resilient.durable import LockTimeout
 from resilient.feed import atom
 from resilient.status import problems, status
 from resilient.tasks import tasks
@@ -110,6 +112,48 @@ class TestRestore(ArchiveCase):
     flip(whole)
     self.assertTrue(tasks(self.pbs.configuration)['drill-data'].run())
     self.assertEqual(problems(self.pbs.configuration), [])
+
+  @contextlib.contextmanager
+  def while_a_pull_runs(self, seconds):
+    """A pull holds the archive for so long, and has two mirrors meanwhile."""
+    later = self.in_archive(
+      'rdiff-backup-data/current_mirror.2099-01-01T00:00:00Z.data')
+    pathlib.Path(later).write_text('PID 1\n', encoding='ascii')
+
+    @contextlib.contextmanager
+    def lock(path, shared, deadline):
+      if deadline < seconds:
+        raise LockTimeout('%s is still locked' % path)
+      pathlib.Path(later).unlink(missing_ok=True)
+      yield 0
+
+    with unittest.mock.patch('resilient.archive.lock', lock):
+      yield
+    pathlib.Path(later).unlink(missing_ok=True)
+
+  def test_a_pull_that_runs_is_waited_for(self):
+    with self.while_a_pull_runs(1800):
+      code, text = self.to('restored', '1.1')
+    self.assertEqual(code, 0, text)
+    self.assertSame(self.path('restored'), {'marker': 'one'})
+
+  def test_one_that_does_not_end_is_named_and_no_drill_has_failed(self):
+    store, drill = self.pbs.configuration.store, tasks(
+      self.pbs.configuration)['drill-data'].run
+    with self.while_a_pull_runs(4 * 3600):
+      code, text = self.to('restored', '1.1')
+      self.assertEqual(code, 1)
+      self.assertIn('in use, most likely by a pull that runs', text)
+      code, text = self.restored('--drill')
+      self.assertEqual(code, 1)
+      self.assertIn('a pull that runs', text)
+      # The queue tries until it can.
+      self.assertIn('drill-data', store.pending())
+      self.assertFalse(drill())
+    self.assertIsNone(store.last_run('drill-data'))
+    self.assertEqual(problems(self.pbs.configuration), [])
+    self.assertTrue(drill())
+    self.assertTrue(store.last_run('drill-data').success)
 
   def test_without_a_generation_there_is_no_drill(self):
     run = restore.drill(self.pbs.configuration, 'other')
