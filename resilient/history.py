@@ -5,7 +5,7 @@ import logging
 import os
 import time
 
-from . import manifest
+from . import manifest, reindex
 from .archive import Archive, Damaged
 from .durable import (
   exchange,
@@ -130,14 +130,16 @@ def verified(archive, repository, report, until=float('inf')):
 
 def _would_be_lost(archive, index):
   """Return the generations of `archive` that may be good, for all that is
-  known, and are not in `index`."""
+  known, and are not in `index`.  Raises NotAdopted if nobody knows."""
+  try:
+    reindex.check_index(archive)
+  except Failed as error:
+    raise NotAdopted(
+      'what the archive that is here holds cannot be found out: %s; with'
+      ' --force it is given up' % error) from error
   adopted = {generation.digest for _, generation in index}
   ledger = archive.ledger
-  try:
-    own = archive.index()
-  except ValueError:
-    return []
-  return [generation for _, generation in own
+  return [generation for _, generation in archive.index()
           if generation.digest not in adopted
           and not ledger.is_damaged(generation)]
 
@@ -172,8 +174,8 @@ def _adopt(archive, source, place, report, force):
   others = {item.name for _, item in index} - {archive.name}
   if others:
     raise NotAdopted('it is of service ' + ', '.join(sorted(others)))
-  lost = _would_be_lost(archive, index)
-  if lost and not force:
+  lost = [] if force else _would_be_lost(archive, index)
+  if lost:
     raise NotAdopted(
       'the archive that is here holds generations that the other does not: %s;'
       ' with --force they are given up' % ', '.join(

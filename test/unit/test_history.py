@@ -6,6 +6,7 @@ import unittest.mock
 from resilient import command, history
 from resilient.archive import Archive
 from resilient.configuration import Configuration
+from resilient.process import Failed
 from resilient.repository import Repository
 from resilient.status import problems
 
@@ -92,6 +93,21 @@ class TestAdoption(ArchiveCase):
     self.assertEqual(self.labels(), ['1.1', '1.2', '1.3'])
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
+
+  def test_where_the_index_is_lost_it_is_found_out_what_would_be_given_up(self):
+    self.archived({'marker': 'four'})
+    for damage in (os.unlink, lambda path: os.truncate(path, 100)):
+      damage(self.pbs.configuration.state('archive-data.json'))
+      self.assertEqual(self.adopt(), 1)
+      self.assertRegex(self.read('output'), 'does not: 1.4; with --force')
+      self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
+    # Where that cannot be found out either, who insists gets on.
+    with unittest.mock.patch(
+        'resilient.reindex.check_index', side_effect=Failed('it is broken')):
+      self.assertEqual(self.adopt(), 1)
+      self.assertRegex(self.read('output'), 'it is broken; with --force')
+      self.assertEqual(self.adopt('--force'), 0)
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3'])
 
   def test_what_could_not_be_verified_is_not_given_up_unless_that_is_said(self):
     self.archived({'marker': 'four'})
