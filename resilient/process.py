@@ -32,6 +32,10 @@ class Inconclusive(Failed):
   of what it was to read."""
 
 
+class TimeOver(Inconclusive):
+  """A program did not end before its deadline."""
+
+
 class Result:
   """status: exit status.  output: the last 64 KiB of what it printed."""
 
@@ -141,7 +145,7 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   reader.join(_GRACE)
   tail = reader.tail.decode('utf-8', 'replace')
   if status is None:
-    raise Inconclusive(
+    raise TimeOver(
       '%s did not end within %s s and was ended' % (name, deadline))
   if status not in accepted:
     kind, how = (

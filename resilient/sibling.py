@@ -10,7 +10,7 @@ from . import beginning, history, manifest, reindex
 from .beginning import begins_anew, note_beginning, record, save
 from .durable import make_directories_writable
 from .generation import from_json
-from .process import Failed, run
+from .process import Failed, run, TimeOver
 from .repository import Repository
 from .reserve import free
 from .ssh import NotIntroduced, Remote
@@ -159,11 +159,9 @@ def _copy(archive, remote):
   save(archive, dict(found, copy={'from': remote.alias, 'of': ''}))
   try:
     _fetch(archive, remote, 'draft', configuration.verification_deadline)
-  except Failed as error:
-    if error.status is None:
-      # It goes on where it was, after what is more urgent.
-      return False
-    raise
+  except TimeOver:
+    # It goes on where it was, after what is more urgent.
+    return False
   _fetch(archive, remote, 'final', _FINAL_DEADLINE)
   # The sibling may have pulled meanwhile; then again, when we have, too.
   if manifest.read(place).generation == newest:

@@ -5,7 +5,7 @@ import unittest.mock
 from resilient import history, sibling
 from resilient.archive import Archive
 from resilient.durable import read_json
-from resilient.process import Failed
+from resilient.process import TimeOver
 from resilient.status import problems
 
 from .archive_case import let_copy_be_old
@@ -149,7 +149,7 @@ class TestLost(SiblingCase):
 
     def cut(command, deadline):
       real(command, deadline)
-      raise Failed('too late')
+      raise TimeOver('too late')
 
     with unittest.mock.patch.object(sibling, 'run', cut):
       self.assertTrue(sibling.task(
@@ -157,6 +157,18 @@ class TestLost(SiblingCase):
     self.assertIsNotNone(
       self.pbs.configuration.store.pending().get('adopt-data'))
     let_copy_be_old(self.archive_at(self.pbs))
+    self.assertTrue(self.adopt())
+    self.assertWhole()
+
+  def test_a_copy_that_cannot_begin_is_told_and_not_tried_again_at_once(self):
+    self.lose()
+    self.pull(self.pbs)
+    rsync = self.pbs.options['rsync']
+    self.pbs.configure(rsync='/no/such/rsync')
+    self.assertFalse(self.adopt())
+    problem, = problems(self.pbs.configuration)
+    self.assertIn('/no/such/rsync cannot be started', problem.text)
+    self.pbs.configure(rsync=rsync)
     self.assertTrue(self.adopt())
     self.assertWhole()
 
