@@ -10,7 +10,7 @@ from .durable import write_json
 from .generation import from_json, is_newer
 from .progress import measured
 from .ssh import Remote
-from .transfer import archive_of, run_task, TransferFailed
+from .transfer import archive_of, HasToWait, run_task, TransferFailed
 
 log = logging.getLogger('resilient.pull')
 
@@ -21,13 +21,12 @@ def _ask(configuration, peer, remote, newest):
 
   newest: the newest Generation of the archive, or None.
 
-  What it said is kept in ``source-<name>.json``.  Raises Failed, NotIntroduced,
-  TransferFailed.
+  What it said is kept in ``source-<name>.json``.  Raises Failed, HasToWait,
+  NotIntroduced, TransferFailed.
   """
   answer = remote.ask('generation')
   if answer['busy']:
-    log.info('%s: an export is running', peer.task)
-    return None, None
+    raise HasToWait('an export is running')
   write_json(configuration.state('source-%s.json' % peer.name),
              dict(answer, at=time.time()))
   if answer['problem']:
@@ -56,10 +55,13 @@ def pull(configuration, peer, report):
   remote = Remote(configuration, peer)
   newest = archive.newest()
   generation, size = _ask(configuration, peer, remote, newest)
-  if not is_newer(generation, newest) and not (
-      archive.incomplete and generation):
+  if not is_newer(generation, newest) and not archive.incomplete:
     report.quiet = True
     return
+  if generation is None:
+    # No success: what failed has left the mirror mixed.
+    raise HasToWait('the leader has nothing by which the mirror could be put'
+                    ' right')
   report.generation = generation.label
   with measured(configuration, remote, size):
     generation = archive.pull(remote)

@@ -16,6 +16,11 @@ class TransferFailed(Exception):
   """There is nothing that can be transferred, and there should be."""
 
 
+class HasToWait(Exception):
+  """Nothing can be transferred yet, and that is no failure: how the last run
+  ended is still so.  To be tried again."""
+
+
 _EXPECTED = (
   Damaged, DiskFull, Failed, InvalidManifest, LockTimeout, Refused,
   TransferFailed,
@@ -42,7 +47,7 @@ def run_task(configuration, name, work):
   with configuration.store.recording(name) as report:
     try:
       work(report)
-    except NotIntroduced as error:
+    except (HasToWait, NotIntroduced) as error:
       log.info('%s has to wait: %s', name, error)
       report.success, report.quiet = False, True
     except _EXPECTED as error:

@@ -3,7 +3,8 @@ import os
 import unittest.mock
 
 from resilient import exporter, importer, manifest
-from resilient.durable import write_json
+from resilient.durable import lock, write_json
+from resilient.status import problems
 
 from .support import same_mtime, sealed, write_tree
 from .test_manifest_compare import ODD_NAMES
@@ -187,6 +188,28 @@ class TestRefusal(TreeCase):
     self.assertFalse(self.run_task('push'))
     self.assertIn('nothing is pushed', self.message('push-data'))
     self.assertFalse(os.path.exists(self.clone.dump))
+
+  def test_what_failed_stays_told_while_the_leader_has_nothing_to_pull(self):
+    self.export({'marker': '333'})
+    same_mtime(os.path.join(self.leader.dump, 'marker'), b'xxx')
+    self.assertFalse(self.run_task('pull'))
+    told = problems(self.pbs.configuration)
+    self.assertIn('does not match its manifest', str(told))
+    with lock(self.leader.configuration.state('dump.lock')):
+      self.assertFalse(self.run_task('pull'))
+    self.assertEqual(problems(self.pbs.configuration), told)
+    # It took over with an older copy, and has not exported since.
+    self.claim(sequence=1)
+    write_json(self.leader.configuration.state('leadership.json'), {'epoch': 2})
+    self.assertFalse(self.run_task('pull'))
+    self.assertEqual(problems(self.pbs.configuration), told)
+    self.archived({'marker': 'four'})
+    self.assertEqual(problems(self.pbs.configuration), [])
+
+  def test_a_pull_that_waits_for_an_export_is_no_failure(self):
+    with lock(self.leader.configuration.state('dump.lock')):
+      self.assertFalse(self.run_task('pull'))
+    self.assertEqual(problems(self.pbs.configuration), [])
 
   def test_an_interrupted_export_is_told_and_not_pulled(self):
     self.leader.program('data-exporter', (
