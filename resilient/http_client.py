@@ -16,18 +16,20 @@ class Refused(OSError):
     self.code = code
 
 
-def ask(url, timeout, method='GET', body=None, headers=()):
+def ask(url, timeout, method='GET', body=None, headers=(), trusted=True):
   """Return (headers, body) of the answer of `url`.
 
   timeout: seconds for all of it: who sends a byte from time to time must not
     hold up a takeover.
+  trusted: whether the certificate of an HTTPS server has to be good.
 
   Raises OSError, also if what answers there is no HTTP server; Refused;
   ValueError.
   """
   request = httpclient.HTTPRequest(
     url, method, dict(headers), body, connect_timeout=timeout,
-    request_timeout=timeout, follow_redirects=False, decompress_response=False)
+    request_timeout=timeout, follow_redirects=False, decompress_response=False,
+    validate_cert=trusted)
 
   async def fetch():
     # No proxy: the peers are addressed directly, whatever the environment says.

@@ -11,12 +11,15 @@ from slapos.grid.promise import interface
 from slapos.grid.promise.generic import GenericPromise
 import zope.interface
 
-from . import configuration as configuration_module, heartbeat, notify
+from . import (
+  configuration as configuration_module, heartbeat, http_client, notify)
 from .durable import is_locked
 from .status import DAMAGE, problems
 
 # A promise is asked right after its service was started.
 _PATIENCE = 6
+# Seconds for an answer: so long a server waits for a request.
+_ANSWER = 10
 _STAMP_AGE = 180
 
 
@@ -89,6 +92,26 @@ class Listening(_Promise):
           return '%s does not answer as it should' % place
     except OSError as error:
       return '%s does not answer: %s' % (place, error)
+    return ''
+
+
+@zope.interface.implementer(interface.IPromise)
+class Answering(_Promise):
+  """An HTTP server answers at `url`, whatever it says: one that hangs still
+  accepts connections."""
+
+  def problem(self):
+    return self._wait_for(self._look)
+
+  def _look(self):
+    url = self.getConfig('url')
+    try:
+      # Nothing is changed by that, and nobody limits or counts it.
+      http_client.ask(url, _ANSWER, 'OPTIONS', trusted=False)
+    except http_client.Refused:
+      pass
+    except OSError as error:
+      return '%s does not answer: %s' % (url, error)
     return ''
 
 

@@ -1,15 +1,21 @@
 """Promises: each is green when all is well, and each can be red."""
 import os
+import pathlib
 import queue
+import re
 import shutil
 import socket
 import tempfile
 import time
+import unittest.mock
 
-from resilient import heartbeat, promise
+from resilient import (
+  certificate, heartbeat, limits, notifier, promise, takeover_page)
 from resilient.durable import lock, write_json
 
+from .partition import ROOT
 from .support import TestCase
+from .web_support import Served
 
 
 class PromiseCase(TestCase):
@@ -74,6 +80,63 @@ class TestListening(PromiseCase):
                     self.look(banner='SSH-2.0-', patience='0'))
     with self.thread(talk):
       self.assertEqual(self.look(banner='HTTP/', patience='0'), '')
+
+
+class TestAnswering(PromiseCase):
+  """An HTTP server answers."""
+
+  def setUp(self):
+    super().setUp()
+    self.clone = self.partition('import')
+
+  def look(self, url):
+    """Return what is wrong with the server at `url`."""
+    return self.problem(promise.Answering, url=url)
+
+  def page(self, pem=None):
+    """Return the Served takeover page."""
+    return Served(self, takeover_page.application(
+      lambda: self.clone.configuration,
+      (ROOT / 'templates/takeover.html').read_text(encoding='utf-8')), pem)
+
+  def test_red_for_a_server_that_accepts_and_never_answers(self):
+    with socket.create_server(('::1', 0), family=socket.AF_INET6) as server:
+      with unittest.mock.patch.object(promise, '_ANSWER', 0.2):
+        for scheme in ('http', 'https'):
+          url = '%s://[::1]:%d/' % (scheme, server.getsockname()[1])
+          self.assertIn(url + ' does not answer', self.look(url))
+    self.assertIn(url + ' does not answer', self.look(url))
+
+  def test_green_for_the_services_of_the_stack(self):
+    served = Served(self, notifier.application(
+      lambda: self.clone.configuration))
+    self.assertEqual(self.look('http://%s/' % served.netloc), '')
+    pem = self.path('etc', 'page.pem')
+    # It is signed by itself, and of an address that is none any more.
+    certificate.ensure(pem, '2001:db8::1')
+    served = self.page(pem)
+    self.assertEqual(self.look('https://%s/' % served.netloc), '')
+
+  def test_it_takes_nothing_from_what_a_person_may_ask(self):
+    with unittest.mock.patch(
+        'resilient.door.Rate', lambda: limits.Rate((0, 1), (0, 1))):
+      served = self.page()
+    pathlib.Path(self.clone.at('etc/password')).write_text('p')
+    url = 'http://%s/' % served.netloc
+    self.assertEqual(self.look(url), '')
+    self.assertEqual(served.ask('GET', '/')[0], 200)
+    # Nor is it limited when others have asked too much.
+    self.assertEqual(served.ask('GET', '/')[0], 429)
+    self.assertEqual(self.look(url), '')
+
+  def test_page_and_notifier_have_to_answer(self):
+    known = (ROOT / 'templates/promise.py.in').read_text()
+    profiles = ''.join(path.read_text() for path in ROOT.glob('*.cfg.in'))
+    for name in ('promise-takeover', 'promise-notifier-listening'):
+      self.assertRegex(
+        profiles, r'\[%s\]\n<= .*\nclass = Answering\n' % name)
+    for name in re.findall('^class = (.+)', profiles, re.MULTILINE):
+      self.assertRegex(known, r'\b%s\b' % name)
 
 
 class TestAlive(PromiseCase):
