@@ -52,9 +52,12 @@ class Journal:
 
 
 def unfinished(configuration):
-  """Return a sentence on a takeover that was begun here and is not complete,
-  or ''."""
-  left = Journal(configuration).left
+  """Return a sentence on a takeover that was begun here and is not complete, or
+  of which nobody knows how far it came, for the journal is damaged; or ''."""
+  try:
+    left = Journal(configuration).left
+  except essential.DamagedState as error:
+    return str(error)
   return left and (
     'a takeover was begun here and is not complete (left: %s): run bin/takeover'
     ' again' % ', '.join(left)) or ''

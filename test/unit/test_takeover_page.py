@@ -67,6 +67,17 @@ class TestPage(TestCase):
       self.assertIn('Take over', self.text())
       path.unlink()
 
+  def test_a_journal_that_is_damaged_is_named_while_the_master_is_down(self):
+    self.load()
+    path = pathlib.Path(self.clone.configuration.state('takeover.json'))
+    path.write_text('{', encoding='ascii')
+    self.takeover.side_effect = MasterError('not reached')
+    answer = self.page.post('/', data={'password': _PASSWORD})
+    self.assertEqual(answer.status_code, 409)
+    self.assertIn('Error. not reached. %s' % path, answer.text)
+    self.assertIn('move it away', answer.text)
+    self.assertIn('Generation: 1.7', self.text())
+
   def test_an_age_that_a_wrong_clock_hides_is_not_called_0(self):
     write_json(self.clone.configuration.state('imported.json'), {
       'generation': generation(7, sealed=2e9).to_json(), 'at': 2e9})
