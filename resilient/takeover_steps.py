@@ -22,8 +22,20 @@ def is_superseded(configuration, own, journal):
       None, journal.record['claim']))
 
 
+def changed_nothing(configuration, master, own, journal):
+  """Whether the old leader leads on, as far as the master knows: it had the
+  time to go on, and all has to be checked again.  Raises MasterError.
+  """
+  record, leader = journal.record, leader_name(configuration)
+  if 'replaced' in record['done'] or own.title == leader:
+    return False
+  old = record['old']
+  return old is None or not master.look(old).title.startswith(
+    succession.BROKEN)
+
+
 def give_up(configuration, journal):
-  """Another one takes over: be again what this instance was."""
+  """This one does not take over: be again what it was."""
   before = journal.record['leadership']
   if before is None:
     remove(configuration.state('leadership.json'))

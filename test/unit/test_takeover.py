@@ -45,6 +45,24 @@ class TakeoverCase(FamilyCase):
     self.assertTrue(importer.taken_over(winner.configuration))
     self.assertEqual(unfinished(winner.configuration), '')
 
+  def half_way(self, place, step, **keywords):
+    """The takeover of `place` is lost before `step`, a method of Master; a
+    rename is that of itself."""
+    master = Master(place.configuration)
+    real = getattr(master, step)
+
+    def fail(*arguments):
+      if step != 'rename' or arguments[1] == 'data0':
+        raise MasterError('gone')
+      return real(*arguments)
+    setattr(master, step, fail)
+    with self.assertRaises(MasterError):
+      self.take_over(place, master=master, **keywords)
+
+  def freeze(self, place):
+    """The node has given `place` its new role."""
+    place.configure(role='frozen', **{'ip': '', 'notifier-port': ''})
+
 
 class TestTakeover(TakeoverCase):
   """takeover.takeover on clone data1."""

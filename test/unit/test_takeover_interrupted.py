@@ -125,24 +125,6 @@ class TestInterrupted(TakeoverCase):
       self.assertUntouched(loser)
       self.assertEqual(self.look(loser).type, 'data-import')
 
-  def half_way(self, place, step, **keywords):
-    """The takeover of `place` is lost before `step`, a method of Master; a
-    rename is that of itself."""
-    master = Master(place.configuration)
-    real = getattr(master, step)
-
-    def fail(*arguments):
-      if step != 'rename' or arguments[1] == 'data0':
-        raise MasterError('gone')
-      return real(*arguments)
-    setattr(master, step, fail)
-    with self.assertRaises(MasterError):
-      self.take_over(place, master=master, **keywords)
-
-  def freeze(self, place):
-    """The node has given `place` its new role."""
-    place.configure(role='frozen', **{'ip': '', 'notifier-port': ''})
-
   def assertFrozen(self, place):
     """`place` says that it is frozen, also where it began a takeover before,
     and what it would take to bring it back; nothing changes."""
