@@ -96,6 +96,7 @@ _ROLES = {
   # A leader that was replaced: it serves nothing.
   'frozen': {
     **_MEMBER,
+    'dump-directory': (parameter.path, _REQUIRED),
     **dict.fromkeys(('ip', 'notifier-port'), (parameter.optional, '')),
   },
   'pull-backup': {

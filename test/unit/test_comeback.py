@@ -58,6 +58,18 @@ class TestComeback(FamilyCase):
     self.assertTrue(is_newer(found, self.sealed._replace(
       epoch=4, sequence=1000)))
 
+  def test_with_a_damaged_seal_the_manifest_in_its_dump_is_believed(self):
+    path = pathlib.Path(self.leader.configuration.state('sealed.json'))
+    for damage in (b'', b'{"epoch": 3}', b'7'):
+      with self.subTest(damage):
+        path.write_bytes(damage)
+        with self.assertRaisesRegex(
+            takeover.TakeoverRefused, 'last backup: generation 3.1'):
+          self.come_back()
+    self.assertIn('is now data0, with generation 3.1', self.come_back(
+      bring_back=True))
+    self.assertLeads(self.leader, self.clone)
+
   def test_run_again_it_says_that_it_leads(self):
     self.come_back(bring_back=True)
     before = self.proxy.save()
