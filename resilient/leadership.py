@@ -72,8 +72,8 @@ def stopped(configuration):
 
 
 def _by_master(configuration, master):
-  """Return (epoch, why) if the master says that another one leads.  Raises
-  MasterError."""
+  """Return (epoch, why, None) if the master says that another one leads.
+  Raises MasterError."""
   own = master.look(configuration.address)
   if not own.title:
     # A master that misses an instance for a moment answers so.
@@ -84,7 +84,7 @@ def _by_master(configuration, master):
   why = 'the SlapOS master has it as %s, of type %s' % (own.title, own.type)
   if own.parameters.get(succession.SUCCESSOR):
     why = succession.describe(own.parameters)
-  return int(epoch) if epoch.isdigit() else 0, why
+  return int(epoch) if epoch.isdigit() else 0, why, None
 
 
 def _by_pbs(configuration, reached):
@@ -125,27 +125,27 @@ def _lets_go(configuration, record, reached, answered):
 def look(configuration, master):
   """Find out, and act on it.  Raises Failed if fencer or promoter fails, and
   essential.DamagedState."""
-  found, reached = None, True
+  found, reached, answered = None, True, set()
   try:
     found = _by_master(configuration, master(configuration))
   except MasterError as error:
     reached = False
     log.info('whether this leader was replaced: %s', error)
+  if not found:
+    found, answered = _by_pbs(configuration, reached)
   try:
-    _act(configuration, found and (*found, None), reached)
+    _act(configuration, found, reached, answered)
   except essential.DamagedState:
     if found:
-      # The word of the master is enough, whatever is damaged here.
+      # That is enough, whatever is damaged here.
       _run(configuration.fencer, configuration.fencer_deadline)
     raise
 
 
-def _act(configuration, found, reached):
+def _act(configuration, found, reached, answered):
   """found: (epoch, why, URL of the PBS that says it, or None for the master)
-  or None.  reached: whether the master answered."""
-  answered = set()
-  if not found:
-    found, answered = _by_pbs(configuration, reached)
+  or None.  reached: whether the master answered.  answered: URLs of the PBS
+  that did."""
   path, record = configuration.state('replaced.json'), _record(configuration)
   if found:
     epoch, why, pbs = found

@@ -6,6 +6,7 @@ import unittest.mock
 
 from resilient import exporter, leadership, peer_status, takeover
 from resilient.durable import write_json
+from resilient.status import problems
 
 from .test_leadership import LeadershipCase
 from .web_support import serve_bytes
@@ -72,6 +73,19 @@ class TestDoubt(LeadershipCase):
       self.assertFalse(leadership.task(self.configuration))
       os.unlink(self.configuration.state(name))
     self.assertEqual(self.hooks(), ['f', 'f'])
+
+  def test_so_it_is_when_only_a_pbs_knows(self):
+    self.proxy.stop()
+    self.serve_pbs(4)
+    path = pathlib.Path(self.configuration.state('replaced.json'))
+    path.write_text('', 'ascii')
+    self.assertFalse(leadership.task(self.configuration))
+    self.assertEqual(self.hooks(), ['f'])
+    found, = problems(self.configuration)
+    self.assertIn('replaced.json is damaged', found.text)
+    path.unlink()
+    found, = self.run_task()
+    self.assertIn('has backups of epoch 4', found)
 
   def test_who_does_not_speak_http_hides_nobody_else(self):
     self.proxy.stop()
