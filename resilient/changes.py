@@ -33,10 +33,14 @@ def _dropped(configuration):
 
 def _note_dropped(configuration, dropped, before, entries):
   """Keep the times of the files in `before` that are not in `entries`: whoever
-  misses this generation must not meet one of them again with other content."""
+  misses this generation must not meet one of them again with other content.
+
+  One that is there again is forgotten when a generation with it was sealed, for
+  this one may still fail.
+  """
   present = {entry.path for entry in entries if entry.type == 'file'}
   found = {path: mtime for path, mtime in dropped.items()
-           if decode_path(path) not in present}
+           if decode_path(path) not in before}
   found.update({encode_path(path): entry.mtime
                 for path, entry in before.items() if path not in present})
   if len(found) > _MOST:

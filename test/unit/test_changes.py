@@ -68,6 +68,17 @@ class TestSameTime(ArchiveCase):
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.2', 'two')
 
+  def test_of_a_file_that_was_gone_before_a_seal_that_failed(self):
+    self.export_and(True, 'one')
+    self.export_and(False, '')
+    self.write('two')
+    with unittest.mock.patch.object(
+        manifest, 'write_bytes', side_effect=OSError('No space left')):
+      self.assertEqual(exporter.main(self.leader.configuration), 1)
+    self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores(self.labels()[-1], 'two')
+
 
 class TestSealed(ExporterCase):
   """What cannot be sealed, or pulled."""
