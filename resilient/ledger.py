@@ -64,7 +64,8 @@ class Ledger:
   def note(self, generation, problem=''):
     """`generation` was verified now, and that is wrong with it."""
     self._found[generation.digest] = time.time(), problem
-    self.progress = {}
+    if self.progress.get('digest') == generation.digest:
+      self.progress = {}
 
   def save(self, index):
     """Make it durable, as far as it is about what is in `index`."""

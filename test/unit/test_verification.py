@@ -66,6 +66,15 @@ class TestVerification(VerificationCase):
       self.verify()
       self.assertRegex(self.verify(hours=0), '1.2 is damaged: .*marker')
 
+  def test_pulls_in_between_let_it_go_on_where_it_was(self):
+    flip(self.increment('marker'), -1)
+    with unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 1):
+      for number in range(3):
+        self.assertIsNone(self.verify())
+        with unittest.mock.patch('time.time', lambda: self.now):
+          self.archived({'marker': str(number)})
+      self.assertRegex(self.verify(), 'generation 1.1 is damaged: .*marker')
+
   def test_a_damaged_ledger_makes_nothing_count_as_read(self):
     flip(self.increment('marker'), -1)
     digest = self.archive.index()[0][1].digest
