@@ -3,6 +3,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -79,17 +80,29 @@ _CHANGES = frozenset((
   'ctypes.dlsym'))
 
 
+def _died(prepare, function, number):
+  """Run `function`, after `prepare`, in a process.  Returns whether it died by
+  signal `number`."""
+  pid = os.fork()
+  if pid:
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status not in (0, -number):
+      raise AssertionError('the function failed by itself: %d' % status)
+    return status != 0
+  try:
+    prepare()
+    function()
+    os._exit(0)
+  except BaseException:
+    sys.excepthook(*sys.exc_info())
+    os._exit(1)
+
+
 def killed_before(number, function, also=()):
   """Run `function` in a process that dies, as by SIGKILL, before its system
   call number `number` that changes files, or is one of the audit events `also`.
   Returns whether it died: False means that it had no more to do.
   """
-  pid = os.fork()
-  if pid:
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-      raise AssertionError('the function failed by itself: %d' % status)
-    return status != 0
   left = number
 
   def count(event, _):
@@ -99,13 +112,21 @@ def killed_before(number, function, also=()):
       if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-  try:
-    sys.addaudithook(count)
-    function()
-    os._exit(0)
-  except BaseException:
-    sys.excepthook(*sys.exc_info())
-    os._exit(1)
+  return _died(lambda: sys.addaudithook(count), function, signal.SIGKILL)
+
+
+def killed_at_byte(number, function):
+  """Run `function` in a process that the kernel ends, as by SIGKILL, where it
+  would write byte `number` of a file, or one behind it: also in the middle of a
+  library's write.  Returns whether it died.
+  """
+  def prepare():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (number, number))
+    # Python would have it be an error of the write.
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+
+  return _died(prepare, function, signal.SIGXFSZ)
 
 
 class TestCase(unittest.TestCase):
