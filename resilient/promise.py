@@ -12,7 +12,11 @@ from slapos.grid.promise.generic import GenericPromise
 import zope.interface
 
 from . import (
-  configuration as configuration_module, heartbeat, http_client, notify)
+  configuration as configuration_module,
+  heartbeat,
+  http_client,
+  notify,
+)
 from .durable import is_locked
 from .status import DAMAGE, problems
 

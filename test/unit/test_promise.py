@@ -10,7 +10,13 @@ import time
 import unittest.mock
 
 from resilient import (
-  certificate, heartbeat, limits, notifier, promise, takeover_page)
+  certificate,
+  heartbeat,
+  limits,
+  notifier,
+  promise,
+  takeover_page,
+)
 from resilient.durable import lock, write_json
 
 from .partition import ROOT

@@ -206,11 +206,6 @@ class TestRefusal(TreeCase):
     self.archived({'marker': 'four'})
     self.assertEqual(problems(self.pbs.configuration), [])
 
-  def test_a_pull_that_waits_for_an_export_is_no_failure(self):
-    with lock(self.leader.configuration.state('dump.lock')):
-      self.assertFalse(self.run_task('pull'))
-    self.assertEqual(problems(self.pbs.configuration), [])
-
   def test_an_interrupted_export_is_told_and_not_pulled(self):
     self.leader.program('data-exporter', (
       'echo half > %s/marker; exit 1' % self.leader.dump))
