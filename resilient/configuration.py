@@ -169,6 +169,15 @@ class Configuration:
     """Return (Peers, sentences on shared instances that are wrong)."""
     return peer.peers(self.shared_instances, self.remove_backup_older_than)
 
+  def abandoned(self):
+    """Return sentences on archives whose leader is not told any more."""
+    return [
+      'archive %s is there, and the master tells no address of its leader:'
+      ' process the root instance' % shared['name']
+      for shared in self.shared_instances
+      if shared.get('type') == 'pull' and not shared.get('url')
+      and os.path.exists(self.state('archive-%s.json' % shared.get('name')))]
+
   def archive_names(self):
     """Return the names of the archives that are here, and of those that have a
     leader to be pulled from."""

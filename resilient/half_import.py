@@ -31,6 +31,16 @@ def begun(configuration):
   return generation.label if generation else ''
 
 
+def remedy(configuration):
+  """Return what a person has to do, or '', where no import runs any more that
+  would mend it."""
+  label = begun(configuration)
+  return label and (
+    'the service may hold a part of generation %s, whose import did not'
+    ' complete before it took over: look at its data, put right what is wrong,'
+    ' and then remove %s' % (label, configuration.state(MARKER)))
+
+
 def go_back(configuration):
   """Make the last imported copy the current one again, that it can be loaded.
 

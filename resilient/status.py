@@ -3,7 +3,6 @@
 The promises, ``bin/status`` and the page all say what this module says.
 """
 import contextlib
-import os
 import time
 import typing
 
@@ -14,6 +13,7 @@ from . import (
   exporter,
   former,
   half_import,
+  importer,
   leadership,
   manifest,
   progress,
@@ -102,20 +102,29 @@ def _leader(configuration, now):
     if url in configuration.notify:
       problems.append(Problem(
         'notification', '%s was not notified: %s' % (url, text)))
-  problems += _failed_run(configuration, leadership.TASK)
+  leads, found = _leads(configuration, 'leadership')
+  return {'generation': generation, 'exporting': exporting,
+          'leadership': leads}, problems + found
+
+
+def _leads(configuration, topic):
+  """Return (what is known of its leadership, Problems of `topic`) of a leader,
+  and of a clone that has taken over and has not its new role yet."""
   why = leadership.replaced(configuration)
-  if why:
-    problems.append(Problem('leadership', why))
-  return {'generation': generation, 'exporting': exporting, 'leadership': {
-    'epoch': leadership.own_epoch(configuration), 'replaced': why,
-    'stopped': leadership.stopped(configuration)}}, problems
+  problems = _failed_run(configuration, leadership.TASK, topic)
+  problems += [Problem(topic, text) for text in (
+    why, half_import.remedy(configuration)) if text]
+  return {'epoch': leadership.own_epoch(configuration), 'replaced': why,
+          'stopped': leadership.stopped(configuration)}, problems
 
 
 def _clone(configuration, now):
   state = clone.status(configuration)
   imported = from_json(state['imported'])
   problems = []
-  if running(configuration, 'import.lock', half_import.MARKER)[1]:
+  if importer.taken_over(configuration):
+    state['leadership'], problems = _leads(configuration, 'takeover')
+  elif running(configuration, 'import.lock', half_import.MARKER)[1]:
     problems.append(Problem(clone.TASK, (
       'the service may hold a part of a generation, whose import did not'
       ' complete: it is tried again, see var/log/equeue.log')))
@@ -126,9 +135,6 @@ def _clone(configuration, now):
   begun = unfinished(configuration)
   if begun:
     problems.append(Problem('takeover', begun))
-  why = leadership.replaced(configuration)
-  if why:
-    problems.append(Problem('takeover', why))
   return dict(state, generation=imported), problems
 
 
@@ -196,21 +202,10 @@ def _destination(configuration, peer):
     _failed_run(configuration, peer.task))
 
 
-def _abandoned(configuration):
-  """Return sentences on archives whose leader is not told any more."""
-  return [
-    'archive %s is there, and the master tells no address of its leader:'
-    ' process the root instance' % shared['name']
-    for shared in configuration.shared_instances
-    if shared.get('type') == 'pull' and not shared.get('url')
-    and os.path.exists(configuration.state(
-      'archive-%s.json' % shared.get('name')))]
-
-
 def _pbs(configuration, now):
   peers, wrong = configuration.peers()
   problems = [Problem('configuration', sentence) for sentence in (
-    *wrong, *_abandoned(configuration))]
+    *wrong, *configuration.abandoned())]
   archives, clones = {}, {}
   for peer in peers:
     if peer.kind == 'pull':
