@@ -88,8 +88,9 @@ def _leader(configuration, now):
     problems += _late(configuration, 'the leader', generation, now)
   elif not wrong:
     # A new leader has what it took over, until its first export.
-    with contextlib.suppress(manifest.InvalidManifest):
-      generation = manifest.read(configuration.dump_directory).generation
+    with contextlib.suppress(manifest.InvalidManifest, ValueError):
+      generation = clone.imported(configuration)[0] or manifest.read(
+        configuration.dump_directory).generation
     told = essential.read(configuration, 'leadership.json') or {}
     since = told.get('since')
     since = past(since, now) if since else _deployed(configuration, now)

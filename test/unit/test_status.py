@@ -10,7 +10,7 @@ from resilient.status import problems, status
 from resilient.takeover_journal import STEPS
 
 from .partition import ROOT
-from .support import generation, TestCase
+from .support import generation, sealed, TestCase
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
@@ -151,6 +151,18 @@ class TestLeader(StatusCase):
       'generation': generation(8).to_json(), 'at': 1e9})
     self.assertProblem('leadership', (
       'may hold a part of generation 1.8.* then remove .*/importing.json'))
+
+  def test_a_new_leader_has_what_was_loaded_not_what_was_verified(self):
+    sealed(self.place.dump, {'marker': 'newer'}, sequence=8)
+    self.assertEqual(status(self.configuration)['generation']['sequence'], 8)
+    self.state('imported.json', {
+      'generation': generation(7).to_json(), 'at': 1e9})
+    state = status(self.configuration)
+    self.assertEqual(state['generation']['sequence'], 7)
+    self.assertEqual(state['problems'], [])
+    self.place.serve({'marker': 'own'})
+    exporter.main(self.configuration)
+    self.assertEqual(status(self.configuration)['generation']['sequence'], 9)
 
   def test_it_says_what_it_sealed(self):
     self.place.serve({'marker': 'one'})
