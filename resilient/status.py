@@ -133,9 +133,7 @@ def _clone(configuration, now):
   if text := former.pbs_problem(configuration):
     problems.append(Problem(clone.TASK, text))
   problems += _late(configuration, 'the clone', imported, now)
-  begun = unfinished(configuration)
-  if begun:
-    problems.append(Problem('takeover', begun))
+  problems += _begun(configuration)
   return dict(state, generation=imported), problems
 
 
@@ -169,8 +167,15 @@ def _care(configuration, archive, now):
     'history': beginning.summary(archive)}, problems
 
 
+def _begun(configuration):
+  """Return Problems: a takeover that was begun, and is to be run again."""
+  text = unfinished(configuration)
+  return [Problem('takeover', text)] if text else []
+
+
 def _frozen(configuration, _):
-  return {'generation': essential.read(configuration, 'sealed.json')}, []
+  return ({'generation': essential.read(configuration, 'sealed.json')},
+          _begun(configuration))
 
 
 def _source(configuration, peer, now):

@@ -251,6 +251,8 @@ output = ${directory:bin}/import-script
         self.install('[buildout]\nextends = %s\n' % path)
         self.assertIn('frozen', (
           self.partition / 'var/log/frozen.log').read_text())
+        for name in ('takeover', 'status'):
+          self.assertTrue((self.partition / 'bin' / name).exists())
         shutil.rmtree(self.partition / 'var')
 
   def test_frozen_leader_whose_seal_is_damaged(self):

@@ -252,3 +252,14 @@ class TestWinner(CloneCase):
       'generation': generation(8).to_json(), 'at': 1e9})
     self.assertProblem('takeover', (
       'may hold a part of generation 1.8.* then remove .*/importing.json'))
+
+
+class TestFrozen(StatusCase):
+  """Problems of a leader that was replaced."""
+
+  role = 'frozen'
+
+  def test_a_takeover_that_is_not_complete_is_one(self):
+    self.assertFine()
+    self.state('takeover.json', {'done': ['fenced', 'replaced']})
+    self.assertProblem('takeover', r'\(left: renamed, promoted, banged\)')
