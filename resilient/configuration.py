@@ -160,10 +160,12 @@ class Configuration:
   @property
   def longest_task(self):
     """Seconds that a task of the queue may take.  A push may take its deadline
-    twice: to send, and to have it verified."""
+    twice: to send, and to have it verified; and so may an import, if something
+    runs before the importer."""
+    programs = 2 if getattr(self, 'post_notification_run', '') else 1
     return 3600 + max(
       2 * getattr(self, 'transfer_deadline', 0),
-      getattr(self, 'import_deadline', 0))
+      programs * getattr(self, 'import_deadline', 0))
 
   def peers(self):
     """Return (Peers, sentences on shared instances that are wrong)."""

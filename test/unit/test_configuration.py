@@ -50,6 +50,10 @@ class TestConfiguration(TestCase):
       found = self.partition(
         role, **{'import-deadline': 100, 'transfer-deadline': 300})
       self.assertEqual(seconds, found.configuration.longest_task)
+    # Before the importer runs what its owner gave, as long as that may take.
+    found = self.partition('import', **{
+      'import-deadline': 100, 'post-notification-run': '/bin/true'})
+    self.assertEqual(200 + 3600, found.configuration.longest_task)
 
   def test_a_wrong_role_is_refused_with_the_right_ones(self):
     self.assertEqual(
