@@ -1,5 +1,6 @@
 """What README.rst says is so."""
 import fnmatch
+import os
 import re
 import subprocess
 import textwrap
@@ -135,6 +136,10 @@ class FrozenTest(TestCase):
     same_mtime(self.path('srv/backup/data/folder/é'), b'lost')
     self.assertEqual(
       "differs: b'srv/backup/data/folder/\\xc3\\xa9'\n", said())
+    os.unlink(self.path('srv/backup/data/good'))
+    self.assertEqual(
+      ["differs: b'srv/backup/data/folder/\\xc3\\xa9'",
+       "missing: b'srv/backup/data/good'"], sorted(said().splitlines()))
 
 
 class TestsTest(unittest.TestCase):
