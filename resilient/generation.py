@@ -72,6 +72,16 @@ class Refused(Exception):
   """A generation must not replace the one that is there."""
 
 
+def _remedy(candidate, present):
+  """Return what to do if `candidate`, which is refused, is of the right leader;
+  one that was replaced is of an older epoch than its successor."""
+  if candidate.epoch != present.epoch:
+    return ''
+  return ('; if %s leads, and lost its state, write {"epoch": %d} to'
+          ' srv/resilient/leadership.json there and run bin/exporter' % (
+            candidate.leader, present.epoch + 1))
+
+
 def is_newer(candidate, present):
   """Whether `candidate` must replace `present` (either may be None).
 
@@ -86,12 +96,13 @@ def is_newer(candidate, present):
     raise Refused(
       'generation %s of leader %s is older than %s of leader %s, which is kept:'
       ' a leader that was replaced, or that lost its state, must not overwrite'
-      ' newer data' % (
-        candidate.label, candidate.leader, present.label, present.leader))
+      ' newer data%s' % (
+        candidate.label, candidate.leader, present.label, present.leader,
+        _remedy(candidate, present)))
   if candidate.digest != present.digest:
     raise Refused(
       'generation %s exists twice with different contents: sealed by %s'
-      ' (%.12s) and by %s (%.12s), which is kept' % (
+      ' (%.12s) and by %s (%.12s), which is kept%s' % (
         present.label, candidate.leader, candidate.digest, present.leader,
-        present.digest))
+        present.digest, _remedy(candidate, present)))
   return False

@@ -1,5 +1,8 @@
 """A marker travels: leader, PBS, clone, through real ssh."""
+import json
 import os
+import re
+import shutil
 import unittest.mock
 
 from resilient import exporter, importer, manifest
@@ -165,6 +168,17 @@ class TestRefusal(TreeCase):
     self.claim(sequence=9)
     self.assertFalse(self.run_task('pull'))
     self.assertIn('1.9 of leader data7 is older than 2.3', self.message())
+
+  def test_a_leader_that_lost_its_state_is_accepted_as_the_refusal_says(self):
+    for name in ('srv/resilient', 'srv/backup'):
+      shutil.rmtree(self.leader.at(name))
+    os.mkdir(self.leader.at('srv/resilient'))
+    self.export({'marker': 'three'})
+    self.assertRefused('1.1 of leader .* is older than 1.2 of leader')
+    told = json.loads(re.search('write ({.*}) to', self.message()).group(1))
+    write_json(self.leader.configuration.state('leadership.json'), told)
+    self.archived({'marker': 'three'})
+    self.assertEqual(self.archive.newest().label, '2.2')
 
   def test_one_number_with_two_contents_is_refused(self):
     self.claim(sequence=2)
