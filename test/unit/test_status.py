@@ -126,6 +126,17 @@ class TestLeader(StatusCase):
     self.state('sealed.json', generation(4, due=now + 60).to_json())
     self.assertFine()
 
+  def test_a_longer_period_counts_from_the_next_export_on(self):
+    self.place.serve({'marker': 'one'})
+    self.place.configure(periodicity='0 * * * *')
+    self.assertEqual(exporter.main(self.place.configuration), 0)
+    self.place.configure(periodicity='0 0 * * *')
+    self.configuration = self.place.configuration
+    with unittest.mock.patch('time.time', return_value=time.time() + 3 * _HOUR):
+      self.assertProblem('freshness', 'the leader is late')
+      self.assertEqual(exporter.main(self.configuration), 0)
+      self.assertFine()
+
   def test_a_pbs_that_was_not_notified_is_one_while_it_is_ours(self):
     self.place.configure(notify='http://[::1]:1/notify')
     self.configuration = self.place.configuration
