@@ -13,8 +13,7 @@ from .durable import lock, LockTimeout
 from .importer import complete as complete_import
 from .master import Master, MasterError
 from .takeover_journal import Journal, leader_name, unfinished
-from .takeover_steps import (
-  changed_nothing, complete, give_up, is_superseded)
+from .takeover_steps import changed_nothing, complete, give_up, is_superseded
 
 log = logging.getLogger('resilient.takeover')
 
