@@ -9,7 +9,7 @@ class Found(typing.NamedTuple):
   """leader: address of the present leader, or None if it cannot be found.
   epoch: the largest that is known.  label: of the generation that was sealed
   here last, or ''.  text: sentences on the present leader.  claim: its
-  succession.claim_of, if it is about to be brought back itself.
+  succession.claim_of, if it is about to be brought back itself, or has been.
   """
   leader: str | None
   epoch: int
@@ -48,7 +48,7 @@ def look(configuration, master, own):
   else:
     text += ' What it holds is not known: it tells no status.'
   return Found(head.address, max(epochs), last.label if last else '', text,
-               succession.claim_of(head.instance, name + '0'))
+               succession.claim_of(head.instance))
 
 
 def warning(configuration, found):

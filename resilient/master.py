@@ -82,7 +82,10 @@ class Master:
       configuration.cert_file or None, timeout=_TIMEOUT)
 
   def _partition(self, address):
-    return self._slap.registerComputerPartition(*address.split('/', 1))
+    computer, _, partition = address.partition('/')
+    if not computer or not partition:
+      raise MasterError('%r is no address of an instance' % address)
+    return self._slap.registerComputerPartition(computer, partition)
 
   def look(self, address):
     """Return the Instance at `address`.  Changes nothing."""

@@ -110,7 +110,8 @@ def _wrong_parameters(service):
         ' end' % name
     if name in service['reserved']:
       yield 'parameter %s is %r, and must not be given: the stack itself' \
-        ' tells the leader' % (name, parameters.get(name))
+        ' tells it to its instances, so give yours another name' % (
+          name, parameters.get(name))
   count = parameters.get('resilient-clone-number', 0)
   if count not in (None, '') and not _is_whole(count, 0):
     yield 'parameter resilient-clone-number is %r, and must be a whole' \

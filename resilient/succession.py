@@ -52,11 +52,12 @@ def is_claimed(instance, leader_name):
     instance.title != leader_name)
 
 
-def claim_of(instance, leader_name):
+def claim_of(instance):
   """Return what tells the claim on `instance` from any other, for JSON, or
-  None."""
-  return [instance.parameters[SUCCESSOR], _epoch(instance.parameters)] if (
-    is_claimed(instance, leader_name)) else None
+  None.  A leader that was brought back may have one left, too, which counts
+  again as soon as it has another title."""
+  successor = instance.parameters.get(SUCCESSOR)
+  return [successor, _epoch(instance.parameters)] if successor else None
 
 
 def head(master, address, leader_name):
@@ -94,21 +95,21 @@ def describe(claim):
     claim.get('epoch', '?'))
 
 
-def replace(master, address, facts, leader_name, broken, known=None):
+def replace(master, address, facts, broken, known=None):
   """Have the instance at `address` renamed and frozen, on behalf of the
   instance at ``facts[SUCCESSOR]``.  May be repeated after any interruption.
 
   facts: parameters of the frozen instance.
   broken: its new title, which no other candidate uses.
   known: its claim_of when this takeover was decided: it was being brought back,
-    and this supersedes that.
+    or has been, and this supersedes that.
 
   Raises Lost if another instance replaces it, and MasterError.
   """
   own = facts[SUCCESSOR]
 
   def taken(instance):
-    return claim_of(instance, leader_name) not in (None, known)
+    return claim_of(instance) not in (None, known)
   for number in range(2, _LONGEST_ELECTION):
     instance = master.look(address)
     if taken(instance):

@@ -88,7 +88,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
     'done': [], 'title': own.title, 'at': now,
     'leadership': essential.read(configuration, 'leadership.json'),
     # What it was told before; another claim is of who takes over meanwhile.
-    'claim': succession.claim_of(own, leader_name(configuration)),
+    'claim': succession.claim_of(own),
     # No other candidate uses this one.
     'broken': succession.BROKEN + '%s-%s' % (
       time.strftime('%Y%m%d-%H%M%S', time.gmtime(now)),
@@ -119,8 +119,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
       epoch = _check(configuration, head, force)
       journal.write(
         **common, label=held.label, half=half, old=head and head.address,
-        known=head and succession.claim_of(
-          head.instance, leader_name(configuration)),
+        known=head and succession.claim_of(head.instance),
         epoch=max(held.epoch, head.epoch if head else 0, epoch) + 1,
         generation=held.to_json())
   except LockTimeout as error:

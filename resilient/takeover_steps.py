@@ -18,8 +18,8 @@ def is_superseded(configuration, own, journal):
     configuration.role == 'import' and own.type == succession.FROZEN
     # A journal of an earlier release does not tell what the claim was.
     or 'claim' in journal.record
-    and succession.claim_of(own, leader_name(configuration)) not in (
-      None, journal.record['claim']))
+    and succession.is_claimed(own, leader_name(configuration))
+    and succession.claim_of(own) != journal.record['claim'])
 
 
 def changed_nothing(configuration, master, own, journal):
@@ -72,16 +72,16 @@ def _fence(configuration, _, journal):
 
 
 def _replace(configuration, master, journal):
-  leader = leader_name(configuration)
   facts = journal.facts(configuration)
   if journal.record['old'] is None:
     # Its address is not known: it is told to who stops it.
     journal.write(old=master.request(
-      leader, succession.FROZEN, {'namebase': configuration.name}, 'stopped'))
+      leader_name(configuration), succession.FROZEN,
+      {'namebase': configuration.name}, 'stopped'))
   old = journal.record['old']
   try:
     if old != configuration.address:
-      succession.replace(master, old, facts, leader, journal.record['broken'],
+      succession.replace(master, old, facts, journal.record['broken'],
                          journal.record.get('known'))
   except succession.Lost:
     give_up(configuration, journal)

@@ -128,6 +128,7 @@ class TestRefused(MasterTestCase):
         (2, {'resilient-retired-clones': 'gone'}, (
           'resilient-retired-clones', "'gone'", 'stopped, destroyed')),
         (2, {'name': 'mine'}, ('parameter name', "'mine'", 'stack')),
+        (2, {'successor': 'x'}, ('parameter successor', "'x'", 'another name')),
         (2, {'a b': 'x'}, ("'a b'", 'space')),
         (2, {'a=b': 'x'}, ("'a=b'",)), (2, {'a+': 'x'}, ("'a+'",)),
         (2, {'': 'x'}, ("''", 'empty')),
