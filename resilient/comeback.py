@@ -10,12 +10,14 @@ class Found(typing.NamedTuple):
   epoch: the largest that is known.  label: of the generation that was sealed
   here last, or ''.  text: sentences on the present leader.  claim: its
   succession.claim_of, if it is about to be brought back itself, or has been.
+  gone: whether the master does not know the present leader any more.
   """
   leader: str | None
   epoch: int
   label: str
   text: str
   claim: list | None = None
+  gone: bool = False
 
 
 def sealed(configuration):
@@ -37,6 +39,12 @@ def look(configuration, master, own):
       None, max(epochs), last.label if last else '',
       'Who leads now is not known here, so neither is what it holds.')
   head = succession.head(master, configuration.address, name + '0')
+  if not head.instance.title:
+    return Found(
+      None, max(*epochs, head.epoch), last.label if last else '',
+      'The SlapOS master does not know its successor (%s) any more, so what'
+      ' that holds, or who leads now, is not known here: %s.' % (
+        head.address, succession.describe(head.claim)), gone=True)
   status = peer_status.ask(
     configuration, head.instance.values.get('notification-id', ''))
   epochs += [head.epoch, peer_status.epoch(status, name)]

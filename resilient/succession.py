@@ -12,7 +12,7 @@ import random
 import time
 import typing
 
-from .master import MARK, MasterError, NoInstance
+from .master import Instance, MARK, MasterError, NoInstance
 
 log = logging.getLogger('resilient.succession')
 
@@ -21,6 +21,7 @@ SUCCESSOR = 'successor'
 FROZEN = 'frozen'
 # How the title of what was replaced begins.
 BROKEN = 'broken-'
+_NONE = Instance('', '', {}, {})
 _LONGEST_CHAIN = 1000
 _LONGEST_ELECTION = 20
 # Seconds that one who did not win leaves to the others, at random: those who
@@ -36,8 +37,9 @@ class Head(typing.NamedTuple):
   """The end of the chain of claims.
 
   address: of the present leader, or of who is about to be.  instance: what the
-  master knows of it.  epoch: the largest one that a claim on the way tells.
-  claim: the last claim on the way, or None.
+  master knows of it; without a title if it does not know it any more.  epoch:
+  the largest one that a claim on the way tells.  claim: the last claim on the
+  way, or None.
   """
   address: str
   instance: typing.Any
@@ -60,6 +62,16 @@ def claim_of(instance):
   return [successor, _epoch(instance.parameters)] if successor else None
 
 
+def find(master, address):
+  """Return the Instance at `address`, without a title if there is none.  Raises
+  MasterError."""
+  try:
+    return master.look(address)
+  except NoInstance as error:
+    log.info('%s: %s', address, error)
+    return _NONE
+
+
 def head(master, address, leader_name):
   """Follow the claims from `address` on; return a Head.
 
@@ -67,17 +79,21 @@ def head(master, address, leader_name):
   """
   claims, claim = {}, None
   while True:
-    instance = master.look(address)
+    instance = find(master, address)
     if not is_claimed(instance, leader_name) or len(claims) > _LONGEST_CHAIN:
       break
     if address in claims:
       # One of them is being brought back: the last claim is of that one.
       claim = max(claims.values(), key=_epoch)
       address = claim[SUCCESSOR]
-      instance = master.look(address)
+      instance = find(master, address)
       break
     claim = claims[address] = instance.parameters
     address = instance.parameters[SUCCESSOR]
+  if not instance.title.startswith(BROKEN) and instance.title not in (
+      leader_name, (claim or {}).get('successor-title')):
+    # The master gave the partition of who was destroyed to another one.
+    instance = _NONE
   return Head(address, instance, max(map(_epoch, claims.values()), default=0),
               claim)
 

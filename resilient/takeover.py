@@ -100,7 +100,8 @@ def _begin(configuration, master, own, journal, force, bring_back):
     last = comeback.sealed(configuration)
     journal.write(
       **common, label=found.label, epoch=found.epoch + 1, old=found.leader,
-      known=found.claim, generation=last and last.to_json())
+      known=found.claim, gone=found.gone,
+      generation=last and last.to_json())
     return
   if own.type == succession.FROZEN:
     raise TakeoverRefused('this clone was replaced: %s' % (
@@ -117,8 +118,10 @@ def _begin(configuration, master, own, journal, force, bring_back):
       if '/' in held.leader:
         head = succession.head(master, held.leader, leader_name(configuration))
       epoch = _check(configuration, head, force)
+      gone = _is_gone(configuration, head)
       journal.write(
-        **common, label=held.label, half=half, old=head and head.address,
+        **common, label=held.label, half=half, gone=gone,
+        old=head.address if head and not gone else None,
         known=head and succession.claim_of(head.instance),
         epoch=max(held.epoch, head.epoch if head else 0, epoch) + 1,
         generation=held.to_json())
@@ -128,6 +131,13 @@ def _begin(configuration, master, own, journal, force, bring_back):
       ' end', forcible=True) from error
 
 
+def _is_gone(configuration, head):
+  """Whether the master does not know any more who is to be replaced."""
+  return bool(head) and not head.instance.title and (
+    # Else the claim is ours, of a journal that was lost.
+    head.address != configuration.address)
+
+
 def _check(configuration, head, force):
   """Return the largest epoch that anybody tells of.  Raises TakeoverRefused.
   """
@@ -135,7 +145,11 @@ def _check(configuration, head, force):
     # The claim is ours, of a journal that was lost.
     return 0
   found = doubts.doubts(configuration, head)
-  if head and head.claim and head.instance.title != leader_name(configuration):
+  if _is_gone(configuration, head):
+    found.reasons.append(
+      'the SlapOS master does not know the leader (%s) any more' % head.address)
+  elif head and head.claim and (
+      head.instance.title != leader_name(configuration)):
     found.reasons.append(
       '%s, and did not complete it: run bin/takeover there' % (
         succession.describe(head.claim)))

@@ -5,7 +5,7 @@ import logging
 from . import leadership, succession
 from .durable import remove, write_json
 from .generation import from_json
-from .master import MasterError
+from .master import MasterError, NoInstance, NotAllocated
 from .process import Failed, run
 from .takeover_journal import leader_name, STEPS
 
@@ -27,11 +27,14 @@ def changed_nothing(configuration, master, own, journal):
   time to go on, and all has to be checked again.  Raises MasterError.
   """
   record, leader = journal.record, leader_name(configuration)
-  if 'replaced' in record['done'] or own.title == leader:
+  if own.title == leader or 'renamed' in record['done']:
     return False
   old = record['old']
-  return old is None or not master.look(old).title.startswith(
-    succession.BROKEN)
+  if old is None:
+    # Not yet looked for, or nobody was there to be replaced.
+    return True
+  return 'replaced' not in record['done'] and not succession.find(
+    master, old).title.startswith(succession.BROKEN)
 
 
 def give_up(configuration, journal):
@@ -75,9 +78,15 @@ def _replace(configuration, master, journal):
   facts = journal.facts(configuration)
   if journal.record['old'] is None:
     # Its address is not known: it is told to who stops it.
-    journal.write(old=master.request(
-      leader_name(configuration), succession.FROZEN,
-      {'namebase': configuration.name}, 'stopped'))
+    try:
+      journal.write(old=master.request(
+        leader_name(configuration), succession.FROZEN,
+        {'namebase': configuration.name}, 'stopped'))
+    except (NoInstance, NotAllocated) as error:
+      if not journal.record.get('gone'):
+        raise
+      log.warning('takeover: nobody is replaced: %s', error)
+      return
   old = journal.record['old']
   try:
     if old != configuration.address:
@@ -118,9 +127,11 @@ def _bang(configuration, master, journal):
     record['title'], leader_name(configuration)))
   # Let the old leader look now, if it can be reached; it looks anyway.
   generation, told = from_json(record['generation']), False
-  with contextlib.suppress(MasterError, KeyError):
-    url = master.look(record['old']).values['notification-url']
-    told = bool(generation) and leadership.tell(configuration, url, generation)
+  if record['old']:
+    with contextlib.suppress(MasterError, KeyError):
+      url = master.look(record['old']).values['notification-url']
+      told = bool(generation) and leadership.tell(
+        configuration, url, generation)
   journal.write(told=told)
 
 

@@ -87,12 +87,14 @@ class Proxy:
           _TABLE, ','.join('?' * len(rows[0]))), rows)
 
   def free(self, partition):
-    """Let it have no instance in `partition`."""
+    """Let it have no instance in `partition`, as when that was destroyed."""
     with contextlib.closing(sqlite3.connect(self.database)) as connection:
       with connection:
         connection.execute(
-          "UPDATE %s SET slap_state = 'free' WHERE reference = ?" % _TABLE,
-          (partition,))
+          "UPDATE %s SET slap_state = 'free', xml = NULL,"
+          ' connection_xml = NULL, software_type = NULL,'
+          " partition_reference = NULL, requested_by = ''"
+          ' WHERE reference = ?' % _TABLE, (partition,))
 
   def request(self, title, software_type, parameters=(), **keywords):
     """Request an instance of the root's, as the root does."""
