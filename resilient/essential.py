@@ -42,6 +42,8 @@ def _replaced(value):
   _epoch(value)
   if not (isinstance(value['why'], str) and isinstance(value['fenced'], bool)):
     raise ValueError('it does not say why, or whether it was fenced')
+  if not isinstance(value.get('pbs') or '', str):
+    raise ValueError('it does not say which PBS knew it')
   return value
 
 

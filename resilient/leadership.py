@@ -72,8 +72,8 @@ def stopped(configuration):
 
 
 def _by_master(configuration, master):
-  """Return (epoch, why, None) if the master says that another one leads.
-  Raises MasterError."""
+  """Return (epoch, why) if the master says that another one leads.  Raises
+  MasterError."""
   own = master.look(configuration.address)
   if not own.title:
     # A master that misses an instance for a moment answers so.
@@ -84,12 +84,12 @@ def _by_master(configuration, master):
   why = 'the SlapOS master has it as %s, of type %s' % (own.title, own.type)
   if own.parameters.get(succession.SUCCESSOR):
     why = succession.describe(own.parameters)
-  return int(epoch) if epoch.isdigit() else 0, why, None
+  return int(epoch) if epoch.isdigit() else 0, why
 
 
 def _by_pbs(configuration, reached):
-  """Return ((epoch, why, URL) or None, URLs of those that answered): if any PBS
-  knows of a later leader.
+  """Return ((epoch, why) or None, {URL: whether it knows of a later leader} of
+  each PBS that answered).
 
   reached: whether the master says that this is the leader.
   """
@@ -97,44 +97,44 @@ def _by_pbs(configuration, reached):
   from . import peer_status
   own, found = own_epoch(configuration), None
   urls = getattr(configuration, 'notify', ())
-  answers = peer_status.ask_all(configuration, urls)
-  for url, status in answers.items():
-    epoch = peer_status.epoch(status, configuration.name)
-    if epoch > own:
-      why = 'the PBS at %s has backups of epoch %d, and this is %d' % (
-        url, epoch, own)
-      if reached:
-        why += (', though the SlapOS master has this as the leader; if it is to'
-                ' lead, write {"epoch": %d} to %s' % (
-                  epoch + 1, configuration.state('leadership.json')))
-      found = epoch, why, url
-  return found, {url for url, status in answers.items() if status is not None}
+  epochs = {
+    url: peer_status.epoch(status, configuration.name)
+    for url, status in peer_status.ask_all(configuration, urls).items()
+    if status is not None}
+  url = max(epochs, key=epochs.get, default=None)
+  if url and epochs[url] > own:
+    why = 'the PBS at %s has backups of epoch %d, and this is %d' % (
+      url, epochs[url], own)
+    if reached:
+      why += (', though the SlapOS master has this as the leader; if it is to'
+              ' lead, write {"epoch": %d} to %s' % (
+                epochs[url] + 1, configuration.state('leadership.json')))
+    found = epochs[url], why
+  return found, {url: epoch > own for url, epoch in epochs.items()}
 
 
-def _lets_go(configuration, record, reached, answered):
+def _lets_go(configuration, record, reached):
   """Whether a leader that was replaced, as `record` says, leads again."""
   if not replaced(configuration):
     return True
-  # Who said it takes it back, or is no PBS of this leader any more.
-  pbs = record.get('pbs')
-  return reached and (
-    not pbs or pbs in answered
-    or pbs not in getattr(configuration, 'notify', ()))
+  # Each PBS that said it takes it back, or is none of this leader any more.
+  return reached and not set(record['pbs'].split()).intersection(
+    getattr(configuration, 'notify', ()))
 
 
 def look(configuration, master):
   """Find out, and act on it.  Raises Failed if fencer or promoter fails, and
   essential.DamagedState."""
-  found, reached, answered = None, True, set()
+  found, reached, said = None, True, {}
   try:
     found = _by_master(configuration, master(configuration))
   except MasterError as error:
     reached = False
     log.info('whether this leader was replaced: %s', error)
   if not found:
-    found, answered = _by_pbs(configuration, reached)
+    found, said = _by_pbs(configuration, reached)
   try:
-    _act(configuration, found, reached, answered)
+    _act(configuration, found, reached, said)
   except essential.DamagedState:
     if found:
       # That is enough, whatever is damaged here.
@@ -142,32 +142,37 @@ def look(configuration, master):
     raise
 
 
-def _act(configuration, found, reached, answered):
-  """found: (epoch, why, URL of the PBS that says it, or None for the master)
-  or None.  reached: whether the master answered.  answered: URLs of the PBS
-  that did."""
-  path, record = configuration.state('replaced.json'), _record(configuration)
+def _act(configuration, found, reached, said):
+  """found: (epoch, why) or None.  reached: whether the master answered.  said:
+  {URL: whether it knows of a later leader} of each PBS that answered."""
+  path, before = configuration.state('replaced.json'), _record(configuration)
+  record = dict(before or {})
   if found:
-    epoch, why, pbs = found
-    own = own_epoch(configuration)
+    epoch, why = found
     if not replaced(configuration):
       log.error('this leader has been replaced: %s', why)
-      record = {'at': time.time(), 'why': why, 'fenced': False}
-    is_new = not record['fenced'] or record.get('epoch', 0) < epoch
-    if is_new or record.get('pbs') != pbs:
-      # First known, then fenced: nothing is exported from here on.
-      record.update(epoch=max(epoch, own + 1), pbs=pbs, opened=False)
-      write_json(path, record)
-    if is_new:
-      _fence(configuration, record)
-  elif record and _lets_go(configuration, record, reached, answered):
+      record = {'at': time.time(), 'why': why, 'fenced': False,
+                'epoch': own_epoch(configuration) + 1}
+    if epoch > record['epoch']:
+      record.update(epoch=epoch, why=why, fenced=False)
+    record['opened'] = False
+  if not record:
+    return
+  # Who is silent takes nothing back.
+  told = [url for url in (record.get('pbs') or '').split()
+          if said.get(url, True)]
+  record['pbs'] = ' '.join(sorted({*told, *filter(said.get, said)}))
+  if record != before:
+    # First known, then fenced: nothing is exported from here on.
+    write_json(path, record)
+  if not found and _lets_go(configuration, record, reached):
     log.info('this leader leads again')
     # From here on the service may be open, whatever becomes of the promoter.
     write_json(path, dict(record, fenced=False, opened=True))
     _run(configuration.promoter, configuration.promoter_deadline)
     remove(path)
-  elif record and not record['fenced'] and not record.get('opened'):
-    # Who said it cannot be asked any more, and the fencer failed then.
+  elif not record['fenced'] and not record.get('opened'):
+    # Also when who said it cannot be asked any more.
     _fence(configuration, record)
 
 

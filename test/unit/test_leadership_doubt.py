@@ -66,6 +66,41 @@ class TestDoubt(LeadershipCase):
     self.assertEqual(self.run_task(), [])
     self.assertEqual(self.hooks(), ['f', 'p'])
 
+  def pbs_tell(self, *epochs):
+    """Run the task while each PBS tells an epoch, or, by None, nothing; return
+    the problems that it leaves."""
+    urls = ['http://[::1]:%d/notify' % number
+            for number in range(1, len(epochs) + 1)]
+    self.leader.configure(notify=' '.join(urls))
+    with unittest.mock.patch.object(peer_status, 'ask_all', lambda *_: {
+        url: epoch and {'generation': {'epoch': epoch}}
+        for url, epoch in zip(urls, epochs)}):
+      return self.run_task()
+
+  def test_each_pbs_that_said_it_has_to_take_it_back(self):
+    for first, second in ((4, 6), (6, 4)):
+      with self.subTest(first):
+        self.pbs_tell(first, second)
+        for epochs in ((None, None), (None, 1), (None, second), (1, None)):
+          self.assertEqual(len(self.pbs_tell(*epochs)), 1, epochs)
+        # Not at the same time.
+        self.assertEqual(self.pbs_tell(None, 1), [])
+    self.assertEqual(self.hooks(), ['f', 'p'] * 2)
+
+  def test_nor_does_the_master_take_back_what_a_pbs_said(self):
+    saved = self.proxy.save()
+    self.pbs_tell(4)
+    takeover.takeover(self.clone.configuration)
+    self.pbs_tell(None)
+    self.proxy.restore(saved)
+    self.assertEqual(len(self.pbs_tell(None)), 1)
+    self.assertEqual(self.pbs_tell(1), [])
+
+  def test_it_says_what_epoch_is_larger_than_that_of_each_pbs(self):
+    for epochs in ((6, 4), (4, 6), (4, None)):
+      found, = self.pbs_tell(*epochs)
+      self.assertIn('write {"epoch": 7} to', found)
+
   def test_what_is_damaged_here_keeps_nobody_from_fencing(self):
     takeover.takeover(self.clone.configuration)
     for name in ('replaced.json', 'leadership.json'):
