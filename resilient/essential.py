@@ -82,19 +82,37 @@ _OF_ROLE = {
   'frozen': ('sealed.json', 'replaced.json')}
 
 
+def _remedy(configuration, name):
+  """Return what to do about state file `name`, which is damaged."""
+  remedy = _FILES[name][1]
+  if name == 'leadership.json':
+    try:
+      record = read(configuration, 'replaced.json')
+      why = record and record['why']
+    except DamagedState:
+      why = 'replaced.json is damaged, too'
+    if why is not None:
+      # An epoch of its own would let it overwrite what its successor has.
+      return ('this leader has been replaced (%s): do not write to that file,'
+              ' unless this one is to lead again; then %s' % (why, remedy))
+  return remedy
+
+
 def read(configuration, name):
   """Return what is in state file `name`, or None if there is none; of
   ``sealed.json`` it is a Generation.  Raises DamagedState."""
-  path, (understand, remedy) = configuration.state(name), _FILES[name]
+  path, (understand, _) = configuration.state(name), _FILES[name]
   try:
     value = read_json(path, _ABSENT)
   except ValueError as error:
-    raise DamagedState('%s; %s' % (error, remedy)) from error
+    raise DamagedState('%s; %s' % (
+      error, _remedy(configuration, name))) from error
   try:
     return None if value is _ABSENT else understand(value)
   except MISFITS as error:
     raise DamagedState('%s is damaged: it is of another shape (%s: %s); %s' % (
-      path, type(error).__name__, error, remedy)) from error
+      path, type(error).__name__, error, _remedy(configuration, name))
+    ) from error
 
 
 def check(configuration):

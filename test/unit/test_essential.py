@@ -96,6 +96,31 @@ class TestExport(ExporterCase):
           self.assertEqual(self.offered(), ('1.1', ''))
           self.assertIntact('one')
 
+  def test_a_leader_that_was_replaced_is_not_told_to_lead(self):
+    self.export()
+    configuration = self.leader.configuration
+    leadership, replaced = map(pathlib.Path, map(configuration.state, (
+      'leadership.json', 'replaced.json')))
+    for damage in _DAMAGES:
+      leadership.write_bytes(damage)
+      for record, why in (
+          (json.dumps({'at': 1e9, 'epoch': 2, 'fenced': True, 'pbs': None,
+                       'why': 'data1 took over'}), 'data1 took over'),
+          ('{', 'replaced.json is damaged, too')):
+        with self.subTest(damage=damage, record=record):
+          replaced.write_text(record, 'ascii')
+          self.assertEqual(self.export(), 1)
+          problem, = problems(configuration)
+          for text in self.message(), problem.text:
+            self.assertRegex(text, (
+              'leadership.json is damaged: .*; this leader has been replaced'
+              ' \\(%s\\): do not write to that file, unless this one is to lead'
+              ' again; then write {"epoch": N} to it' % why))
+      replaced.unlink()
+      self.assertEqual(self.export(), 1)
+      self.assertRegex(
+        self.message(), 'leadership.json is damaged: .*; write {"epoch": N}')
+
 
 class TestShown(PromiseCase):
   """bin/status, and the promises."""
