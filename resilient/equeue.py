@@ -9,7 +9,7 @@ import select
 import sqlite3
 import time
 
-from . import heartbeat
+from . import heartbeat, leadership
 from .clock import note_deployment
 from .configuration import Watched
 from .durable import lock
@@ -124,6 +124,7 @@ def main(configuration):
     # reading never finds an end.
     wake = os.open(store.wake_path, os.O_RDWR | os.O_NONBLOCK)
     log.info('the queue has started')
+    leadership.start(configuration)
     try:
       while not is_outdated(watched, configuration):
         _serve(watched, wake)

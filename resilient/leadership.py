@@ -71,6 +71,19 @@ def stopped(configuration):
   return bool(replaced(configuration) and _record(configuration)['fenced'])
 
 
+def start(configuration):
+  """The queue starts, with its node maybe, and the service with it: a leader
+  that was replaced is fenced again, in case that what the fencer did is gone.
+  """
+  try:
+    record = _record(configuration)
+    if record and record['fenced']:
+      write_json(configuration.state('replaced.json'),
+                 dict(record, fenced=False))
+  except (OSError, essential.DamagedState) as error:
+    log.error('the fencer does not run again: %s', error)
+
+
 def _by_master(configuration, master):
   """Return (epoch, why) if the master says that another one leads.  Raises
   MasterError."""

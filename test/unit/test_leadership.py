@@ -147,6 +147,18 @@ class TestLeadership(LeadershipCase):
     self.run_task()
     self.assertEqual(self.hooks(), ['f'])
 
+  def test_when_its_node_restarts_it_is_fenced_again(self):
+    takeover.takeover(self.clone.configuration)
+    self.assertStopped('took over')
+    self.proxy.stop()
+    self.start([*self.leader.command('equeue'), '--log',
+                self.leader.at('var/log/equeue.log')], cwd=ROOT)
+    wait_until(lambda: self.hooks() == ['f', 'f']
+               and leadership.stopped(self.configuration),
+               'the fencer runs again', 30)
+    self.run_task()
+    self.assertEqual(self.hooks(), ['f', 'f'])
+
   def test_brought_back_it_serves_and_exports_again(self):
     takeover.takeover(self.clone.configuration)
     self.assertStopped('took over')
