@@ -7,6 +7,9 @@ from .durable import MISFITS, read_json
 from .generation import from_json
 
 _ABSENT = object()
+# Of a journal's keys, which all releases write: what is checked by type alone.
+_JOURNAL = {'done': list, 'title': str, 'broken': str, 'label': str,
+            'old': (str, type(None))}
 
 
 class DamagedState(ValueError):
@@ -48,8 +51,14 @@ def _replaced(value):
 
 
 def _journal(value):
-  if not isinstance(value['done'], list):
-    raise ValueError('it does not say what is done')
+  for key, kind in _JOURNAL.items():
+    if not isinstance(value[key], kind):
+      raise ValueError('its %s is %r' % (key, value[key]))
+  _epoch(value)
+  moment(value['at'])
+  from_json(value['generation'])
+  if value['leadership'] is not None:
+    _leadership(value['leadership'])
   return value
 
 

@@ -1,8 +1,10 @@
 """State files of a clone that are damaged."""
+import json
 import pathlib
 
 from resilient import clone, importer, takeover
 from resilient.master import Master, MasterError
+from resilient.status import problems
 
 from .test_clone import CloneCase
 from .test_takeover import TakeoverCase
@@ -78,11 +80,22 @@ class TestTakeover(TakeoverCase):
     with self.assertRaises(MasterError):
       self.take_over(master=master)
     path = pathlib.Path(self.clone.configuration.state('takeover.json'))
-    for data in ('', '[]', '{"done": 1}'):
-      path.write_text(data, encoding='ascii')
-      with self.assertRaisesRegex(
-          takeover.TakeoverRefused, 'move it away and, .* run bin/takeover'):
-        self.take_over()
+    journal = json.loads(path.read_text('ascii'))
+    # Those of an earlier release do not have the rest.
+    needed = set(journal) - {'claim', 'known', 'half', 'told'}
+    self.assertEqual(len(needed), 9)
+    for data in ('', '[]', '{"done": 1}', *(
+        json.dumps({**journal, name: ['damaged', 7]}) for name in needed
+        if name != 'done'), *(
+        json.dumps({key: journal[key] for key in journal if key != name})
+        for name in needed)):
+      with self.subTest(data):
+        path.write_text(data, encoding='ascii')
+        with self.assertRaisesRegex(
+            takeover.TakeoverRefused, 'move it away and, .* run bin/takeover'):
+          self.take_over()
+        problem, = problems(self.clone.configuration)
+        self.assertIn('takeover.json is damaged: ', problem.text)
     path.unlink()
     self.assertIn('leads already', self.take_over())
     self.assertLeads(self.clone, self.leader)

@@ -157,7 +157,11 @@ class TestShown(PromiseCase):
     for name in ('imported.json', 'verified.json', 'staged.json'):
       self.assertShown('import', name, {
         'generation': generation().to_json(), 'at': 1e9})
-    self.assertShown('import', 'takeover.json', {'done': ['fenced']})
+    # As it was before it told which claims it knows.
+    self.assertShown('import', 'takeover.json', {
+      'done': ['fenced'], 'title': 'data1', 'at': 1e9, 'leadership': None,
+      'broken': 'broken-20010909-014640-slappart2', 'label': '1.1',
+      'epoch': 2, 'old': None, 'generation': generation().to_json()})
 
   def test_a_frozen_leader(self):
     self.assertShown('frozen', 'sealed.json', generation().to_json())
