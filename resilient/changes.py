@@ -1,6 +1,7 @@
 """The seal shows each change to programs that compare size and mtime alone, as
 rdiff-backup does: see "Manifest" in docs/design.rst.
 """
+import logging
 import math
 import os
 
@@ -8,20 +9,33 @@ from . import manifest
 from .durable import read_note, write_bytes, write_json
 from .entries import decode_path, encode_path
 
+log = logging.getLogger('resilient.changes')
+
 # So many files that are gone are remembered by name.
 _MOST = 100000
 # The name, which no file has, of the latest time of all others.
 _OTHERS = ''
 
 
-def _kept(configuration):
+def _kept_path(configuration):
   return configuration.state('sealed.manifest')
 
 
-def keep(configuration, root):
-  """Keep the manifest of the sealed dump `root` also beside it."""
-  with open(os.path.join(root, manifest.MANIFEST), 'rb') as source:
-    write_bytes(_kept(configuration), source.read())
+def keep(configuration, data):
+  """Keep `data`, the bytes of a manifest, also beside the dump."""
+  write_bytes(_kept_path(configuration), data)
+
+
+def kept(configuration):
+  """Return the Manifest that was kept last, or None."""
+  try:
+    with open(_kept_path(configuration), 'rb') as source:
+      return manifest.parse(source.read())
+  except FileNotFoundError:
+    return None
+  except manifest.InvalidManifest as error:
+    log.warning('%s counts as absent: %s', _kept_path(configuration), error)
+    return None
 
 
 def _dropped(configuration):
@@ -49,29 +63,19 @@ def _note_dropped(configuration, dropped, before, entries):
     write_json(configuration.state('dropped.json'), found)
 
 
-def _files_before(configuration, previous):
-  """Return {path: Entry} of the files of the last generation, also if a failed
-  export has removed its manifest from the dump."""
-  if previous is None:
-    try:
-      with open(_kept(configuration), 'rb') as source:
-        previous = manifest.parse(source.read())
-    except (FileNotFoundError, manifest.InvalidManifest):
-      return {}
-  return {entry.path: entry for entry in previous.entries
-          if entry.type == 'file'}
-
-
 def show(configuration, root, entries, previous):
   """Return `entries` after making each changed content visible to programs
   that compare size and mtime alone: see "Manifest" in docs/design.rst.
 
+  previous: the last Manifest, or None.
+
   No mtime goes back, even of content that did not change: who missed a
   generation would else meet the same mtime again with another content.
   """
-  before, dropped = _files_before(configuration, previous), _dropped(
-    configuration)
-  others, result = dropped.get(_OTHERS, -math.inf), []
+  before = {entry.path: entry for entry in previous.entries
+            if entry.type == 'file'} if previous else {}
+  dropped, result = _dropped(configuration), []
+  others = dropped.get(_OTHERS, -math.inf)
   for entry in entries:
     if entry.type == 'file':
       old = before.get(entry.path)

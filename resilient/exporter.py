@@ -1,5 +1,6 @@
 """``bin/exporter``: dump the service, seal the dump, tell the PBS."""
 import datetime
+import functools
 import logging
 import os
 import time
@@ -72,7 +73,10 @@ def sealed_dump(configuration):
 
 
 def _next_order(configuration, previous):
-  """Return (epoch, sequence) of the next generation.  Raises DamagedState."""
+  """Return (epoch, sequence) of the next generation.
+
+  previous: the last Manifest, or None.  Raises DamagedState.
+  """
   known = [generation for generation in (
     previous and previous.generation, _last_seal(configuration)) if generation]
   newest = max(known, key=lambda generation: generation.order, default=None)
@@ -90,11 +94,15 @@ def _next_generation(configuration, order):
 
 
 def _previous_manifest(configuration):
+  """Return the last Manifest, or None: an exporter that failed may have removed
+  the one in the dump, and a person may have put back an older one."""
+  known = [changes.kept(configuration)]
   try:
-    return manifest.read(configuration.dump_directory)
+    known.append(manifest.read(configuration.dump_directory))
   except manifest.InvalidManifest as error:
     log.info('no previous generation in the dump: %s', error)
-    return None
+  return max(filter(None, known), default=None,
+             key=lambda found: found.generation.order)
 
 
 def seal(configuration, previous, order):
@@ -122,23 +130,37 @@ def seal(configuration, previous, order):
       'the dump has entries that cannot be kept; let the exporter leave them'
       ' out: ' + '; '.join(unkeepable))
   entries = changes.show(configuration, root, entries, previous)
+  # Kept first: what a PBS may have pulled has a number that is not used again,
+  # whatever fails from here on.
   generation = manifest.write(
-    root, _next_generation(configuration, order), entries)
-  changes.keep(configuration, root)
+    root, _next_generation(configuration, order), entries,
+    functools.partial(changes.keep, configuration))
   write_json(configuration.state('sealed.json'), generation.to_json())
   return generation
 
 
-def _keep_old_seal(configuration, previous):
-  """After a failed export: if the dump still is what was sealed, it stays
-  sealed.  Returns what to tell the operator."""
-  if previous is None:
-    return 'there is no earlier generation'
-  if manifest.compare(configuration.dump_directory, previous):
-    return ('the dump was touched, so generation %s can no longer be pulled'
-            ' from here' % previous.generation.label)
-  remove(_marker(configuration))
-  return 'generation %s is still there' % previous.generation.label
+def _keep_seal(configuration):
+  """After a failed export: if the dump is what its manifest says, it is sealed.
+  Returns what to tell the operator."""
+  root = configuration.dump_directory
+  try:
+    sealed = manifest.read(root)
+  except manifest.InvalidManifest as error:
+    return 'nothing can be pulled from here: %s' % error
+  generation, last = sealed.generation, _last_seal(configuration)
+  try:
+    if manifest.compare(root, sealed):
+      return ('the dump was touched, so generation %s can no longer be pulled'
+              ' from here' % generation.label)
+    if generation.leader == configuration.address and (
+        last is None or last.order < generation.order):
+      # What failed is all that comes after its manifest.
+      write_json(configuration.state('sealed.json'), generation.to_json())
+    remove(_marker(configuration))
+  except OSError as error:
+    return 'generation %s can no longer be pulled from here: %s' % (
+      generation.label, error)
+  return 'generation %s is still there' % generation.label
 
 
 def export(configuration):
@@ -172,7 +194,7 @@ def export(configuration):
         generation = seal(configuration, previous, order)
       except (Failed, ExportFailed, OSError) as error:
         raise ExportFailed('%s; %s' % (
-          error, _keep_old_seal(configuration, previous))) from error
+          error, _keep_seal(configuration))) from error
       remove(_marker(configuration))
       return generation
   except essential.DamagedState as error:

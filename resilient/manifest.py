@@ -192,12 +192,17 @@ def moment(generation):
   return (generation.epoch << 24) + generation.sequence
 
 
-def write(root, generation, entries):
-  """Seal dump `root`: write its manifest.  Returns the sealed Generation."""
+def write(root, generation, entries, keep=None):
+  """Seal dump `root`: write its manifest.  Returns the sealed Generation.
+
+  keep: called with the bytes of the manifest, before it is in the dump.
+  """
   data, generation = serialise(generation, entries)
   directory = os.path.join(root, RESERVED_DIRECTORY)
   os.makedirs(directory, mode=0o700, exist_ok=True)
   path = os.path.join(root, MANIFEST)
+  if keep:
+    keep(data)
   write_bytes(path, data)
   os.utime(path, (moment(generation), moment(generation)))
   fsync_directory(root)
