@@ -137,7 +137,10 @@ class Archive:
         # So that what went wrong can be written down.
         self._reserve.release_if_short()
         raise
-      self.write_index(self.index() + [(now, found.generation)])
+      # What was refused, or not noted, when it was pulled first, counts once.
+      self.write_index([item for item in self.index()
+                        if item[1] != found.generation]
+                       + [(now, found.generation)])
       self.note(found.generation)
       self.forget_pull()
       return found.generation

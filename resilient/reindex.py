@@ -3,14 +3,16 @@ manifests in it: where our own index is lost."""
 import logging
 
 from .manifest import InvalidManifest
+from .process import Failed, Inconclusive
+from .reserve import Reserve
 
 log = logging.getLogger('resilient.history')
 
 
 def generations(repository, place, before=float('inf')):
-  """Yield (time, Generation, '') for each increment of `repository` of a time
-  `before` that, oldest first, as its manifest says, or (time, None, why there
-  is none).
+  """Yield (time, Generation, None) for each increment of `repository` of a time
+  `before` that, oldest first, as its manifest says, or (time, None, the error
+  that says why there is none): Failed, if it may be there.
 
   place: the path of a directory for what is restored on the way.
 
@@ -18,30 +20,57 @@ def generations(repository, place, before=float('inf')):
   """
   for when in (item for item in repository.times() if item < before):
     try:
-      yield when, repository.manifest(when, place).generation, ''
-    except InvalidManifest as error:
-      yield when, None, str(error)
+      yield when, repository.manifest(when, place).generation, None
+    except Inconclusive:
+      raise
+    except (Failed, InvalidManifest) as error:
+      yield when, None, error
+
+
+def _found(archive, known):
+  """Return the index of what is in `archive`; where a manifest cannot be read,
+  what is `known`, {time: Generation}, is still believed.  Raises Failed."""
+  found = {}
+  for when, generation, error in generations(
+      archive.repository, archive.place('index')):
+    generation = generation or known.get(when)
+    if generation:
+      # What was pulled twice, because it was refused first, counts once.
+      found[generation] = when
+    elif found and isinstance(error, Failed):
+      # Damage reaches back to the oldest: so this may be good.
+      raise Failed('the index of archive %s is not made again: %s' % (
+        archive.name, error)) from error
+    else:
+      log.warning('archive %s: what is of time %d is not in the index: %s',
+                  archive.name, when, error)
+  return sorted((when, generation) for generation, when in found.items())
 
 
 def check_index(archive):
   """Make the index of `archive` again, if it is lost or damaged, or speaks of
   another archive.  What is in it then is still to be verified.
 
-  Raises Failed, LockTimeout, OSError.
+  Raises Failed, LockTimeout, DiskFull, OSError.
   """
-  times = archive.repository.times()
+  times, known = archive.repository.times(), {}
   try:
     index = archive.index()
-    if {when for when, _ in index} <= set(times) and (
-        index or not times or archive.incomplete):
+    known = dict(index)
+    # What a first pull brought, and did not find good, is not worth an index.
+    if known.keys() <= set(times) and (
+        index or not times or archive.incomplete and len(times) == 1):
       return
     log.error('the index of archive %s does not match it', archive.name)
   except ValueError as error:
     log.error('%s', error)
+  reserve = Reserve(archive.configuration)
   with archive.locked() as held:
     archive.settle(held)
-    found = [(when, generation) for when, generation, problem in generations(
-      archive.repository, archive.place('index')) if not problem]
+    # To restore takes room.
+    reserve.keep()
+    with reserve.lent():
+      found = _found(archive, known)
     archive.write_index(found)
   log.warning('the index of archive %s is made again: %d generations',
               archive.name, len(found))

@@ -8,7 +8,7 @@ import tempfile
 from . import launch_rdiff_backup, manifest
 from .durable import remove, remove_tree
 from .entries import ARCHIVE_DATA
-from .process import Failed, Inconclusive, run
+from .process import run
 from .reserve import free
 
 _QUICK = 3600
@@ -135,16 +135,13 @@ class Repository:
 
     place: path of a directory for what is restored on the way.
 
-    Raises InvalidManifest; process.Inconclusive, which says nothing of it.
+    Raises InvalidManifest, also where there is none; Failed, if it cannot be
+    restored: that may be for want of room.
     """
     try:
       remove_tree(place)
       self.restore(when, place, [os.fsencode(manifest.MANIFEST)])
       return manifest.read(place)
-    except Inconclusive:
-      raise
-    except Failed as error:
-      raise manifest.InvalidManifest(str(error)) from error
     finally:
       remove_tree(place)
 

@@ -157,7 +157,9 @@ def _manifest_of(archive, when, generation):
   """Return the Manifest of the increment of time `when`.  Raises as below."""
   try:
     found = archive.repository.manifest(when, archive.place('verify'))
-  except manifest.InvalidManifest as error:
+  except Inconclusive:
+    raise
+  except (Failed, manifest.InvalidManifest) as error:
     raise Damaged('its manifest: %s' % error) from error
   if found.generation != generation:
     raise Damaged('it is generation %s' % found.generation.label)

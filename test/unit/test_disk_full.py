@@ -107,6 +107,21 @@ class TestFullDisk(DiskCase):
 
     self.on_disk(4_500_000, story)
 
+  def test_an_index_that_was_lost_is_made_again_on_the_full_disk(self):
+    def story():
+      now = time.time()
+      for age, seed, count in ((3, 1, 120), (2, 2, 5), (1, 3, 5)):
+        with unittest.mock.patch('time.time', lambda age=age: now - _DAY * age):
+          self.archived(noise(seed, count))
+      os.unlink(self.pbs.configuration.state('archive-data.json'))
+      self.fill_up(self.disk, left=16384)
+      self.run_task('pull')
+      os.unlink(os.path.join(self.disk, 'filler'))
+      self.archived(noise(4, 50))
+      self.assertHistory('1.1', '1.2', '1.3', '1.4')
+
+    self.on_disk(9_500_000, story)
+
   def test_a_first_pull_that_does_not_fit_is_made_when_there_is_room(self):
     def story():
       self.export(noise(4, 100))

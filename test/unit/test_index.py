@@ -2,9 +2,12 @@
 import math
 import os
 import pathlib
+import unittest.mock
 
 from hypothesis import given, settings, strategies
 
+from resilient import manifest, verification
+from resilient.archive import Archive, Damaged
 from resilient.durable import write_json
 from resilient.ledger import Ledger
 from resilient.status import problems
@@ -46,6 +49,51 @@ class TestIndex(ArchiveCase):
       self.pbs.configure(**{'rdiff-backup': program})
       self.assertEqual(self.run_task('pull'), program == RDIFF_BACKUP)
     self.assertEqual(self.archive.index(), before)
+
+  def test_what_cannot_be_restored_for_a_while_is_not_left_out(self):
+    before = self.archive.index()
+    os.unlink(self.index_path())
+    self.pbs.configure(**{'rdiff-backup': self.pbs.program('full', (
+      'case "$*" in *restore*%d*) echo No space left; exit 1;; esac\n'
+      'exec %s "$@"\n' % (before[1][0], RDIFF_BACKUP)))})
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('No space left', self.message())
+    self.pbs.configure(**{'rdiff-backup': RDIFF_BACKUP})
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.archive.index(), before)
+
+  def test_made_again_it_still_names_what_is_damaged(self):
+    before = self.archive.index()
+    flip(self.increment(manifest.MANIFEST), -1)
+    verification.task(self.pbs.configuration, self.peer)
+    # As a kill of a prune leaves it: a time that the archive has no more.
+    self.archive.write_index([(before[0][0] - 5, before[0][1]), *before])
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.archive.index(), before)
+    self.assertIn('generation 1.1 is damaged', str(
+      problems(self.pbs.configuration)))
+
+  def test_lost_after_a_pull_that_failed_it_is_made_again(self):
+    self.export({'marker': 'four'})
+    self.pbs.configure(**{'rdiff-backup': self.pbs.program('f', 'exit 1\n')})
+    self.assertFalse(self.run_task('pull'))
+    self.pbs.configure(**{'rdiff-backup': RDIFF_BACKUP})
+    os.unlink(self.index_path())
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
+
+  def test_lost_after_a_pull_that_was_refused_it_is_made_again(self):
+    self.export({'marker': 'four'})
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=Damaged('damaged')):
+      self.assertFalse(self.run_task('pull'))
+    os.unlink(self.index_path())
+    self.assertTrue(self.run_task('pull'), self.message())
+    # What was refused was pulled again, and counts once.
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
+    os.unlink(self.index_path())
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
 
   def test_a_damaged_index_is_a_problem_and_no_crash(self):
     os.truncate(self.index_path(), 100)
