@@ -194,6 +194,8 @@ def take(archive, place, index, replaced=None):
   """
   configuration = archive.configuration
   with archive.locked():
+    # What changes places with it was not verified.
+    remove(_done(archive))
     # From here to the end the index does not match; a pull would notice.
     there = os.path.exists(archive.path)
     if there and replaced:

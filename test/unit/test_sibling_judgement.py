@@ -1,9 +1,11 @@
 """What a PBS takes from a sibling, and what it never does."""
+import errno
 import os
 import unittest.mock
 
 from resilient import beginning, sibling
 from resilient.durable import write_json
+from resilient.ledger import Ledger
 from resilient.process import run
 from resilient.transfer import archive_of
 
@@ -108,6 +110,27 @@ class TestDamaged(SiblingCase):
     self.assertIn('the newest generation in it is damaged',
                   self.message('adopt-data'))
     self.assertEqual(self.archive_at(self.pbs).index(), before)
+
+
+class TestTaken(SiblingCase):
+  """Both PBS pulled at the same times, so their increments have the same."""
+
+  def pull_both(self):
+    self.now = getattr(self, 'now', 1e9) + 100
+    with unittest.mock.patch('time.time', lambda: self.now):
+      super().pull_both()
+
+  def test_what_failed_when_it_was_taken_is_not_undone_by_the_next_run(self):
+    self.damage(self.pbs)
+    with unittest.mock.patch.object(
+        Ledger, 'save', side_effect=OSError(errno.ENOSPC, 'No space left')):
+      self.assertFalse(self.adopt())
+    self.adopt()
+    archive = self.archive_at(self.pbs)
+    for label, content in zip(
+        ('1.1', '1.2', '1.3'), self.contents, strict=True):
+      archive.restore(label, self.path(label))
+      self.assertSame(self.path(label), content)
 
 
 class TestJudgement(SiblingCase):
