@@ -76,10 +76,10 @@ def _copy(archive, source, place):
     [configuration.rsync, '--recursive', '--links', '--perms', '--times',
      '--specials', '--hard-links', '--sparse', '--checksum', '--delete',
      '--partial', '--fsync', '--itemize-changes', source + '/', place + '/'],
-    configuration.transfer_deadline).output
+    configuration.transfer_deadline, capture=True).output
   # Other lines are of attributes alone; the log is of our own restores.
   if not any(line[:1] in '>ch*' and not line.endswith(_RESTORE_LOG)
-             for line in changes.splitlines()):
+             for line in changes.decode('utf-8', 'replace').splitlines()):
     write_json(_done(archive), done)
 
 

@@ -6,11 +6,13 @@ import unittest.mock
 from resilient import command, history
 from resilient.archive import Archive
 from resilient.configuration import Configuration
+from resilient.durable import write_json
 from resilient.process import Failed
 from resilient.repository import Repository
 from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip, let_copy_be_old
+from .partition import write_tree
 
 
 class TestAdoption(ArchiveCase):
@@ -189,6 +191,23 @@ class TestAdoption(ArchiveCase):
     self.assertEqual(self.archive.index(), [])
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.archive.index(), self.before)
+
+  def test_a_change_among_many_others_is_seen(self):
+    source, place = self.sibling, self.archive.place('adopting')
+    names = ['%04d' % number + 'x' * 60 for number in range(1000)]
+    write_tree(source, dict.fromkeys(names, 'x'))
+    history._copy(self.archive, source, place)
+    write_json(history._done(self.archive), {
+      '1': self.before[0][1].to_json()})
+    for name in names:
+      os.utime(os.path.join(source, name), (5, 5))
+    history._copy(self.archive, source, place)
+    self.assertEqual(list(history._read(self.archive)), ['1'])
+    write_tree(source, {names[0]: 'y'})
+    for name in names:
+      os.utime(os.path.join(source, name), (6, 6))
+    history._copy(self.archive, source, place)
+    self.assertEqual(history._read(self.archive), {})
 
   def adopt_after_a_kill(self, meanwhile):
     """Kill bin/adopt at its fourth generation, and run it again after
