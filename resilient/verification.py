@@ -211,8 +211,7 @@ def verify(archive, when, generation, report):
   except (Failed, TransferFailed) as error:
     # Not again before the next is due; and the others have their turns.
     ledger.last = time.time()
-    if isinstance(error, Failed):
-      ledger.note_failure(generation, error)
+    ledger.note_failure(generation, error)
     ledger.save(archive.index())
     raise
   ledger, index = archive.ledger, archive.index()
