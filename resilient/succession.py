@@ -111,6 +111,17 @@ def describe(claim):
     claim.get('epoch', '?'))
 
 
+def broken_title(address, moment):
+  """Return the title that who is at `address` gives to what it replaces.  Two
+  computers name their partitions alike, so it has both.
+
+  moment: seconds since 1970-01-01 UTC.
+  """
+  return BROKEN + '%s-%s' % (
+    time.strftime('%Y%m%d-%H%M%S', time.gmtime(moment)),
+    address.replace('/', '-'))
+
+
 def replace(master, address, facts, broken, known=None):
   """Have the instance at `address` renamed and frozen, on behalf of the
   instance at ``facts[SUCCESSOR]``.  May be repeated after any interruption.
@@ -132,7 +143,8 @@ def replace(master, address, facts, broken, known=None):
       if instance.parameters[SUCCESSOR] != own:
         raise Lost(describe(instance.parameters))
       return
-    closed = instance.title.startswith(broken)
+    # Not slappart1 for slappart10.
+    closed = (instance.title + '-').startswith(broken + '-')
     if closed and instance.published.get(MARK) == own:
       # Won: from the mark to the title, both ours, nobody came between.
       try:
@@ -149,8 +161,7 @@ def replace(master, address, facts, broken, known=None):
     if master.look(address).title != instance.title:
       _wait_for_others(master, address, taken)
       continue
-    master.rename(address, broken if not instance.title.startswith(broken)
-                  else '%s-%d' % (broken, number))
+    master.rename(address, '%s-%d' % (broken, number) if closed else broken)
   raise MasterError('the SlapOS master changed the marks of this takeover each'
                     ' time')
 

@@ -89,10 +89,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
     'leadership': essential.read(configuration, 'leadership.json'),
     # What it was told before; another claim is of who takes over meanwhile.
     'claim': succession.claim_of(own),
-    # No other candidate uses this one.
-    'broken': succession.BROKEN + '%s-%s' % (
-      time.strftime('%Y%m%d-%H%M%S', time.gmtime(now)),
-      configuration.partition_id)}
+    'broken': succession.broken_title(configuration.address, now)}
   if configuration.role == 'frozen':
     found = comeback.look(configuration, master, own)
     if not bring_back:
