@@ -168,12 +168,15 @@ class Archive:
     generation is worth more.  To be called with the lock.  Returns what is
     wrong, or ''.
     """
-    index = self.index()
-    if not index or self.repository.times()[-1:] != [index[-1][0]]:
-      # The mirror is one that was never good, of a pull that was refused.
+    index, times, mender = self.index(), self.repository.times(), self._mender()
+    if not index or times[-1:] != [index[-1][0]]:
+      # The mirror is of a pull that did not end well: it is the base, too, of
+      # what is older, and no generation that counts.
+      with contextlib.suppress(manifest.InvalidManifest, OSError):
+        if times:
+          mender.mend(manifest.read(self.path))
       return ''
     generation = index[-1][1]
-    mender = self._mender()
     try:
       found = mender.mend_manifest(generation)
       self.judge(found, mender.mend(found))

@@ -3,8 +3,10 @@ becomes history."""
 import os
 import stat
 import subprocess
+import unittest.mock
 
 from resilient import clone, exporter, importer, manifest
+from resilient.archive import Archive
 from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip
@@ -99,6 +101,21 @@ class TestBeforeThePull(RepairCase):
     flip(self.in_archive('same'))
     self.archived({**_CONTENT, 'marker': 'four'})
     self.assertWhole(marker='four')
+
+
+  def test_a_mirror_that_was_pulled_and_not_yet_verified_is_repaired_too(self):
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertTrue(importer.task(self.clone.configuration))
+    self.export({**_CONTENT, 'marker': 'four'})
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=[None, KeyboardInterrupt]):
+      with self.assertRaises(KeyboardInterrupt):
+        self.run_task('pull')
+    flip(self.in_archive('folder/inner'))
+    self.archived({**_CONTENT, 'folder/inner': 'y' * 5000})
+    self.archive.restore('1.2', self.path('second'))
+    self.assertSame(self.path('second'), _CONTENT)
+    self.assertWhole(**{'folder/inner': 'y' * 5000})
 
 
 class TestClonesGate(RepairCase):
