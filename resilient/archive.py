@@ -6,7 +6,7 @@ import logging
 import os
 import time
 
-from . import manifest
+from . import manifest, strays
 from .durable import (
   fsync_directory,
   lock,
@@ -174,12 +174,12 @@ class Archive:
       # what is older, and no generation that counts.
       with contextlib.suppress(manifest.InvalidManifest, OSError):
         if times:
-          mender.mend(manifest.read(self.path))
+          strays.mend(self, mender, manifest.read(self.path))
       return ''
     generation = index[-1][1]
     try:
       found = mender.mend_manifest(generation)
-      self.judge(found, mender.mend(found))
+      self.judge(found, strays.mend(self, mender, found))
       problem = ''
     except (manifest.InvalidManifest, Damaged, OSError) as error:
       problem = str(error)

@@ -134,8 +134,11 @@ def accept(configuration, generation):
       # Two names of one file that became two files of the same content stay
       # one to rsync.
       from .repair import Mender
+      from .strays import extra
       place = configuration.state('repair')
-      differences = Mender(configuration, staging, (), place).mend(found)
+      mender = Mender(configuration, staging, (), place)
+      mender.set_aside(extra(staging, found))
+      differences = mender.mend(found)
       remove_tree(place)
       return differences
 

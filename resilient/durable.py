@@ -139,6 +139,17 @@ def remove_tree(path):
     shutil.rmtree(path, onerror=make_writable)
 
 
+def copy_sparse(source, target):
+  """Copy file `source` to `target`; what is sparse stays so."""
+  with open(source, 'rb') as reading, open(target, 'wb') as writing:
+    while block := reading.read(1 << 16):
+      if block.count(0) == len(block):
+        writing.seek(len(block), os.SEEK_CUR)
+      else:
+        writing.write(block)
+    writing.truncate()
+
+
 def make_directories_writable(root):
   """Let the owner change what is in directory `root` and in all that are below.
 

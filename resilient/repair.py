@@ -10,7 +10,7 @@ import os
 import stat
 
 from . import manifest
-from .durable import fsync_directory, remove_tree
+from .durable import copy_sparse, fsync_directory, remove_tree
 from .entries import describe, encode_path, Unkeepable
 from .process import Failed
 from .repository import Repository
@@ -50,6 +50,15 @@ class Mender:
         self._replace(wanted, broken)
       differences = manifest.compare(self._root, wanted)
     return differences
+
+  def set_aside(self, paths):
+    """Move `paths`, a list of bytes with each directory before what it holds,
+    out of the directory.  Raises OSError."""
+    with self._workplace():
+      for path in paths:
+        if os.path.lexists(os.path.join(self._root, path)):
+          with self._writable_parent(path):
+            self._set_aside(path)
 
   def mend_manifest(self, generation):
     """Make the manifest in the directory that of `generation`.  Returns the
@@ -194,6 +203,8 @@ class Mender:
   def _set_aside(self, path):
     full = os.path.join(self._root, path)
     if os.path.lexists(full):
+      if stat.S_ISDIR(os.lstat(full).st_mode):
+        os.chmod(full, 0o700)  # or else it cannot be moved
       number = len(os.listdir(self._replaced))
       os.rename(full, os.path.join(self._replaced, str(number)).encode())
 
@@ -229,7 +240,7 @@ class Mender:
   def _part(self, entry):
     """Let `entry`, whose content is good, be a file of its own."""
     copy = os.fsencode(os.path.join(self._place, 'copy'))
-    _copy(os.path.join(self._root, entry.path), copy)
+    copy_sparse(os.path.join(self._root, entry.path), copy)
     self._install(copy, entry.path, entry.mode, entry.mtime)
 
   def _link(self, entry):
@@ -241,17 +252,6 @@ class Mender:
       with self._writable_parent(entry.path):
         self._set_aside(entry.path)
         os.link(first, path)
-
-
-def _copy(source, target):
-  """Copy file `source` to `target`; what is sparse stays so."""
-  with open(source, 'rb') as reading, open(target, 'wb') as writing:
-    while block := reading.read(1 << 16):
-      if block.count(0) == len(block):
-        writing.seek(len(block), os.SEEK_CUR)
-      else:
-        writing.write(block)
-    writing.truncate()
 
 
 def _broken(wanted, differences):

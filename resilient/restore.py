@@ -106,6 +106,16 @@ def _drill(configuration, name):
   return 0 if run.success else 1
 
 
+def _within(configuration, folder):
+  """Return the name of the archive that `folder` is to be in, or None."""
+  folder = os.path.realpath(folder)
+  for name in configuration.archive_names():
+    path = os.path.realpath(os.path.join(configuration.archive_directory, name))
+    if os.path.commonpath((folder, path)) == path:
+      return name
+  return None
+
+
 def main(configuration, name, label=None, target=None, *, drill=False,
          as_json=False):
   """List the generations of archive `name`, or restore generation `label` to
@@ -115,6 +125,12 @@ def main(configuration, name, label=None, target=None, *, drill=False,
   if name not in configuration.archive_names():
     print('there is no archive %s: %s' % (
       name, ', '.join(configuration.archive_names()) or 'there is none'))
+    return 1
+  within = target and _within(configuration, target)
+  if within:
+    print('generation %s was not restored: %s is in archive %s, to which'
+          ' nothing is to be added: name another folder' % (
+            label, target, within))
     return 1
   archive = Archive(configuration, name)
   try:

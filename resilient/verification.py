@@ -7,7 +7,7 @@ import logging
 import os
 import time
 
-from . import clock, manifest
+from . import clock, manifest, strays
 from .archive import Damaged
 from .durable import remove_tree
 from .entries import describe, Unkeepable
@@ -183,6 +183,9 @@ def _verify_slice(archive, when, generation, start):
   wanted = entries[start:end]
   if is_mirror:
     differences = _differences_of_mirror(archive, wanted)
+    if not start:
+      differences += [manifest.Difference(path, manifest.EXTRA)
+                      for path in strays.extra(archive.path, found)]
   else:
     _require_room(archive, generation, wanted)
     differences = wanted and _differences_of_increment(

@@ -1,16 +1,18 @@
 """Damage in a mirror: repaired from the leader or the clone, before the mirror
 becomes history."""
 import os
+import pathlib
 import stat
 import subprocess
+import time
 import unittest.mock
 
-from resilient import clone, exporter, importer, manifest
+from resilient import clone, exporter, importer, manifest, verification
 from resilient.archive import Archive
 from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip
-from .partition import RDIFF_BACKUP
+from .partition import RDIFF_BACKUP, write_tree
 from .support import same_mtime
 
 _CONTENT = {
@@ -116,6 +118,67 @@ class TestBeforeThePull(RepairCase):
     self.archive.restore('1.2', self.path('second'))
     self.assertSame(self.path('second'), _CONTENT)
     self.assertWhole(**{'folder/inner': 'y' * 5000})
+
+
+class TestStrays(RepairCase):
+  """What somebody, or a program that was killed, left in a mirror."""
+
+  def leave(self):
+    """Leave a file, and a read-only folder."""
+    write_tree(self.archive.path, {
+      'folder/stray': 'x', 'left/of/restore': 'x', 'left/read-only': None})
+    for name in ('left/of', 'left/read-only'):
+      os.chmod(self.in_archive(name), 0o555)
+
+  def assertSetAside(self):
+    """The mirror is whole, and what was left there is kept."""
+    self.assertWhole()
+    self.assertEqual(len(os.listdir(os.path.join(
+      self.archive.place('strays'), 'replaced'))), 2)
+
+  def test_they_stop_no_pull_and_are_kept(self):
+    self.leave()
+    self.export({**_CONTENT, 'marker': 'four'})
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertWhole(marker='four')
+
+  def test_they_are_found_when_the_mirror_is_verified(self):
+    self.leave()
+    now = time.time() + 90000
+    with unittest.mock.patch('time.time', lambda: now):
+      self.assertTrue(verification.task(self.pbs.configuration, self.peer))
+    self.assertEqual(self.message('verify-data'),
+                     'the mirror was damaged, and is repaired')
+    self.assertSetAside()
+
+  def test_after_a_pull_that_they_stopped_the_next_goes_on(self):
+    self.export({**_CONTENT, 'marker': 'four'})
+    with unittest.mock.patch.object(Archive, 'mend', self.leave):
+      self.assertFalse(self.run_task('pull'))
+    self.assertIn('stray: is not in the manifest', self.message())
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertWhole(marker='four')
+
+  def test_what_rdiff_backup_knows_stays_in_what_is_older(self):
+    # The leader has it in its dump, and not in its manifest.
+    self.export({**_CONTENT, 'marker': 'four'})
+    stray = os.path.join(self.leader.dump, 'stray')
+    pathlib.Path(stray).write_text('x', encoding='ascii')
+    repository = self.archive.repository
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('stray: is not in the manifest', self.message())
+    os.unlink(stray)
+    refused = repository.last_time()
+    self.archived({**_CONTENT, 'marker': 'five'})
+    repository.restore(refused, self.path('refused'))
+    self.assertEqual(self.read('refused/stray'), 'x')
+    self.assertWhole(marker='five')
+
+  def test_they_stop_no_push(self):
+    self.leave()
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertTrue(importer.task(self.clone.configuration))
+    self.assertSame(self.clone.dump, _CONTENT)
 
 
 class TestClonesGate(RepairCase):

@@ -89,6 +89,14 @@ class TestRestore(ArchiveCase):
     self.assertEqual((code, os.listdir(self.path('x'))), (1, []))
     self.assertIn('is there already', text)
 
+  def test_nothing_is_added_to_an_archive(self):
+    os.symlink(self.archive.path, self.path('link'))
+    for target in (self.in_archive('x'), self.path('link', 'x')):
+      code, text = self.restored('--generation', '1.1', '--to', target)
+      self.assertEqual(code, 1)
+      self.assertIn('is in archive data', text)
+    self.assertSame(self.archive.path, {'marker': 'three'})
+
   def test_a_drill_is_recorded_and_shown(self):
     code, text = self.restored('--drill')
     self.assertEqual(code, 0)

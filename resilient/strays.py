@@ -1,0 +1,49 @@
+"""Strays: what is in a mirror and in no generation.  rdiff-backup leaves what
+it does not know where it is, so no generation to come would be what its
+manifest says.
+"""
+import logging
+import os
+
+from .durable import remove_tree
+from .entries import encode_path, stamps
+from .process import Failed
+from .repair import Mender
+
+log = logging.getLogger('resilient.strays')
+
+
+def extra(root, found):
+  """Return the paths below directory `root` that are not in Manifest `found`,
+  each directory before what it holds; nothing is read.  Raises OSError."""
+  return sorted(stamps(root).keys() - {entry.path for entry in found.entries})
+
+
+def _unknown(archive, paths):
+  """Return those of `paths` in the mirror that rdiff-backup does not know: it
+  would restore an empty file where one that it knows is gone."""
+  place = archive.place('known')
+  try:
+    remove_tree(place)
+    archive.repository.restore(archive.repository.last_time(), place, paths)
+    return [path for path in paths
+            if not os.path.lexists(os.path.join(os.fsencode(place), path))]
+  except Failed as error:
+    log.warning('archive %s: its strays stay: %s', archive.name, error)
+    return []
+  finally:
+    remove_tree(place)
+
+
+def mend(archive, mender, found):
+  """As `mend` of Mender `mender`, of the mirror of `archive`; before that,
+  strays are moved to ``.strays-<name>``.  To be called with the lock.  Raises
+  OSError."""
+  paths = extra(archive.path, found)
+  strays = paths and _unknown(archive, paths)
+  if strays:
+    log.warning('archive %s: moved to %s: %s', archive.name, archive.place(
+      'strays'), '; '.join(map(encode_path, strays[:5])))
+    Mender(archive.configuration, archive.path, (),
+           archive.place('strays')).set_aside(strays)
+  return mender.mend(found)
