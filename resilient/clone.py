@@ -143,6 +143,10 @@ def accept(configuration, generation):
       return differences
 
     verify(staging, 'the staging area', generation, mend, durable=True)
+    current = configuration.dump_directory
+    if verified(configuration)[0] is None and holds(current, generation):
+      # Nothing says that it is good; `swap` would believe what it says itself.
+      exchange(staging, current)
     write_record(configuration, 'staged.json', generation)
   log.info('generation %s is verified', generation.label)
   configuration.store.request(TASK)
@@ -197,13 +201,13 @@ def verify_current(configuration, generation):
   try:
     verify(configuration.dump_directory, 'the current copy', generation)
   except Unverified:
-    _give_back(configuration)
+    _give_back(configuration, generation)
     raise
 
 
-def _give_back(configuration):
-  """Let the damaged current copy be the staging area, and the last imported one
-  the current one again, if it is here.
+def _give_back(configuration, damaged_one):
+  """Let the current copy, Generation `damaged_one`, be the staging area, and
+  the last imported one the current one again, if it is here.
 
   May be killed and run again at any point.
   """
@@ -214,10 +218,13 @@ def _give_back(configuration):
       # Something newer takes its place at the next run.
       return
     last, _ = imported(configuration)
-    if last and holds(previous, last):
+    kept = bool(last) and holds(previous, last)
+    if kept:
       os.makedirs(current, mode=0o700, exist_ok=True)
       exchange(previous, current)
-    kept = bool(last) and holds(current, last)
+    elif last != damaged_one:
+      # Where this runs again after the exchange.
+      kept = bool(last) and holds(current, last)
     damaged = previous if kept else current
     if os.path.exists(damaged):
       remove_tree(staging)

@@ -1,11 +1,14 @@
 """State files of a clone that are damaged."""
 import json
+import os
 import pathlib
+import shutil
 
 from resilient import clone, importer, takeover
 from resilient.master import Master, MasterError
 from resilient.status import problems
 
+from .support import killed_before, same_mtime
 from .test_clone import CloneCase
 from .test_takeover import TakeoverCase
 
@@ -32,6 +35,38 @@ class TestImport(CloneCase):
           if good:
             path.write_bytes(good)
           self.assertTrue(importer.task(self.configuration))
+
+
+  def test_a_copy_of_which_nothing_is_known_any_more_is_not_believed(self):
+    self.load(1)
+    identity = clone.verified(self.configuration)[0]
+    shutil.copytree(self.clone.dump, self.path('pbs'))
+    same_mtime(os.path.join(self.clone.dump, 'marker'), b'oF 1')
+    # As the message says.
+    os.unlink(self.configuration.state('verified.json'))
+
+    def push():
+      with clone.receiving(self.configuration):
+        shutil.rmtree(self.staging)
+        shutil.copytree(self.path('pbs'), self.staging)
+
+    push()
+    self.save()
+    for number in range(1, 200):
+      self.go_back()
+      died = killed_before(
+        number, lambda: clone.accept(self.configuration, identity))
+      self.assertIn('1.1', map(
+        self.complete, (self.clone.dump, self.staging)), number)
+      if clone.newest(self.configuration) is None:
+        push()
+        clone.accept(self.configuration, identity)
+      self.assertTrue(importer.task(self.configuration))
+      self.assertEqual(self.complete(self.clone.dump), '1.1', number)
+      self.assertEqual(self.label(clone.verified), '1.1', number)
+      if not died:
+        return
+    self.fail('it never completes')
 
 
 class TestTakeover(TakeoverCase):

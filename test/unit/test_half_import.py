@@ -1,12 +1,13 @@
 """An import that changed the service and did not complete."""
 import os
 import pathlib
+import unittest.mock
 
-from resilient import clone, importer, takeover
+from resilient import clone, half_import, importer, takeover
 from resilient.durable import lock
 from resilient.status import problems
 
-from .support import same_mtime, sealed
+from .support import killed_before, same_mtime, sealed
 from .test_clone import CloneCase
 from .test_takeover import TakeoverCase
 
@@ -68,6 +69,29 @@ class TestImport(CloneCase):
     self.assertEqual(self.label(clone.verified), '1.1')
     self.assertTrue(importer.task(self.configuration))
     self.assertEqual(self.clone.read('srv/live/marker'), 'of 1')
+    self.assertNotIn('part', str(problems(self.configuration)))
+
+
+  def test_a_damaged_copy_of_what_is_loaded_is_sent_again(self):
+    self.load(1)
+    self.stage(2)
+    with unittest.mock.patch.object(
+        half_import, 'end', side_effect=KeyboardInterrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        importer.task(self.configuration)
+    same_mtime(os.path.join(self.clone.dump, 'marker'), b'oF 2')
+    self.save()
+    for number in range(1, 200):
+      self.go_back()
+      died = killed_before(number, lambda: importer.task(self.configuration))
+      importer.task(self.configuration)
+      # What is good is kept, and a PBS is told that nothing newer is here.
+      self.assertEqual(self.complete(self.previous), '1.1', number)
+      self.assertIsNone(clone.newest(self.configuration), number)
+      if not died:
+        break
+    self.load(2)
+    self.assertEqual(self.complete(self.clone.dump), '1.2')
     self.assertNotIn('part', str(problems(self.configuration)))
 
 
