@@ -1,7 +1,8 @@
 """Take rights away from this process, for good: Landlock, Linux 5.13 and later.
 
 What a key of a PBS can have started is a large program that reads what its peer
-sends.  Where it has a defect, the kernel still says no.
+sends, and so is the rdiff-backup of a PBS.  Where it has a defect, the kernel
+still says no.
 """
 import contextlib
 import ctypes
@@ -51,12 +52,14 @@ def _beside(path):
     path = parent
 
 
-def confine(*directories, hidden=None, readable=()):
+def confine(*directories, hidden=None, readable=(), linking=False):
   """From now on this process, and what it starts, changes no file outside of
   `directories`, and uses no TCP but the connections that are open.
 
   hidden: a directory of whose files none can be read but those below
     `directories`, or `readable`.
+  linking: whether it has to link or move files from one directory into another,
+    which a kernel before 5.19 lets nobody who is confined.
 
   Returns whether the kernel knows how: an old one leaves everything as it is.
   Raises OSError.
@@ -64,6 +67,8 @@ def confine(*directories, hidden=None, readable=()):
   try:
     version = _syscall(_CREATE_RULESET, None, 0, _VERSION)
   except OSError:
+    return False
+  if linking and version < 2:
     return False
   rights = (_CHANGE | (_REFER if version >= 2 else 0)
             | (_TRUNCATE if version >= 3 else 0)

@@ -12,18 +12,26 @@ its peer sends: see plain_pickle.py.  And in version 2.2.6
 * a new file named like a temporary one of rdiff-backup's, as
   ``rdiff-backup.tmp.1``, is deleted as such where the numbers meet;
 * a server that is restricted to a path can be led out of it by a symbolic link
-  on the way.
+  on the way;
+* a name that a peer, or the list of an archive, gives may lead out of where it
+  belongs.
 
 Its arguments are the path of rdiff-backup's program and the arguments for it.
-It imports nothing of ours, for it runs in rdiff-backup's own interpreter.
+The variable WRITABLE of its environment, if there is one, lists in JSON all the
+directories in which it changes files: see confine.py.  It imports nothing of
+ours but what needs nothing, for it runs in rdiff-backup's own interpreter.
 """
 import copy
+import functools
 import importlib.abc
 import importlib.util
+import json
 import os
 import pickle
 import runpy
 import sys
+
+WRITABLE = 'RESILIENT_WRITABLE'
 
 
 def _mend_cache(cache):
@@ -122,6 +130,31 @@ def mend_security(module):
   module._vet_rpath = vet_rpath
 
 
+def _require_names(index):
+  for name in map(os.fsencode, index):
+    if name in (b'', b'.', b'..') or b'/' in name or b'\0' in name:
+      raise ValueError('a name leads out of where it belongs: %r' % (index,))
+
+
+def mend_rpath(module):
+  """Let what stands for a path have no index that leads out of its base."""
+  begin = module.RORPath.__init__
+
+  def init(self, index, *data):
+    _require_names(index)
+    begin(self, index, *data)
+
+  def checked(restore):
+    def set_state(self, state):
+      restore(self, state)
+      _require_names(self.index)
+    return set_state
+
+  module.RORPath.__init__ = init
+  for path in (module.RORPath, module.RPath):
+    path.__setstate__ = checked(path.__setstate__)
+
+
 def mend(module):
   """Mend `module`, unless it is of a version that does all this in another way.
   """
@@ -139,7 +172,22 @@ class _Mender(importlib.abc.MetaPathFinder):
 
   def __init__(self):
     self._left = {'rdiffbackup.locations._repo_shadow': mend,
+                  'rdiff_backup.rpath': mend_rpath,
                   'rdiff_backup.Security': mend_security}
+
+  def before_a_peer_is_heard(self, act):
+    """Have act() called when ssh was started, and nothing was read from it: ssh
+    has to connect, and all else has not."""
+    def mend_connection(module):
+      begin = module.PipeConnection.__init__
+
+      def init(self, *arguments):
+        act()
+        begin(self, *arguments)
+
+      module.PipeConnection.__init__ = init
+
+    self._left['rdiff_backup.connection'] = mend_connection
 
   def find_spec(self, name, path, target=None):
     """Find a module as others would, and have it mended once loaded."""
@@ -176,12 +224,31 @@ def command(program):
   return [*words, __file__, program] if words else [program]
 
 
+def _confine(confine, directories):
+  """Change files in `directories` alone from now on.  Raises SystemExit."""
+  try:
+    if not confine(*directories, linking=True):
+      sys.stderr.write('the Landlock of this kernel, if it has any, is too old:'
+                       ' rdiff-backup is not confined\n')
+  except OSError as error:
+    sys.exit('rdiff-backup is not started unconfined: %s' % error)
+
+
 def _main():
   # Beside this file, wherever that is.
+  import confine
   import plain_pickle
   # Our folder is no place for rdiff-backup to import from.
   del sys.argv[0], sys.path[0]
-  sys.meta_path.insert(0, _Mender())
+  mender = _Mender()
+  directories = json.loads(os.environ.pop(WRITABLE, 'null'))
+  if directories:
+    confine_now = functools.partial(_confine, confine.confine, directories)
+    if '--remote-schema' in sys.argv:
+      mender.before_a_peer_is_heard(confine_now)
+    else:
+      confine_now()
+  sys.meta_path.insert(0, mender)
   plain_pickle.restrict()
   try:
     runpy.run_path(sys.argv[0], run_name='__main__')

@@ -1,6 +1,7 @@
 """What the stack asks of rdiff-backup."""
 import contextlib
 import datetime
+import json
 import os
 import re
 import tempfile
@@ -75,25 +76,34 @@ class Repository:
     0."""
     return max(self._times(_MIRROR), default=0)
 
+  @contextlib.contextmanager
   def _temporary(self):
-    """Return a directory for temporary files.  rdiff-backup writes whole files
-    there to restore and to regress; they have no name, so none is left when it
-    is killed."""
-    beside = os.path.dirname(self.path)
-    try:
-      # The other has more room when the archive's disk is full.
-      return max(beside, tempfile.gettempdir(), key=free)
-    except OSError:
-      return beside
+    """Yield a directory for temporary files, of this repository alone.
+    rdiff-backup writes whole files there to restore and to regress; they have
+    no name, so none is left when it is killed."""
+    inside = self.data if os.path.isdir(self.data) else self.path
+    with contextlib.ExitStack() as stack:
+      directory = inside
+      with contextlib.suppress(OSError):
+        # The other has more room when the archive's disk is full.
+        if free(tempfile.gettempdir()) > free(inside):
+          directory = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix='resilient-'))
+      yield directory
 
   def _run(self, arguments, deadline=None, accepted=_NO_ERROR, held=None,
-           now=None):
+           now=None, writable=()):
+    """Run rdiff-backup, which changes no file outside of the repository and of
+    the directories `writable`, whatever a peer, or what is in it, says."""
     clock = () if now is None else ('--current-time', str(now))
-    return run(
-      [*launch_rdiff_backup.command(self._configuration.rdiff_backup),
-       '--api-version', '201', *clock, *arguments],
-      deadline or self._configuration.transfer_deadline,
-      accepted, environment={'TMPDIR': self._temporary()}, lock=held)
+    with self._temporary() as temporary:
+      return run(
+        [*launch_rdiff_backup.command(self._configuration.rdiff_backup),
+         '--api-version', '201', *clock, *arguments],
+        deadline or self._configuration.transfer_deadline,
+        accepted, lock=held, environment={
+          'TMPDIR': temporary, launch_rdiff_backup.WRITABLE: json.dumps(
+            [self.path, temporary, *writable])})
 
   def backup(self, remote, now, held=None):
     """Make the mirror what is behind ssh.Remote `remote`, as of time `now`."""
@@ -125,10 +135,15 @@ class Repository:
     not exist; of it only `paths`, a list of bytes.
 
     deadline: in seconds; else that of a transfer."""
+    try:
+      # So rdiff-backup needs no right to what is beside it.
+      os.mkdir(target, mode=0o700)
+    except OSError as error:
+      raise Inconclusive('%s cannot be made: %s' % (target, error)) from error
     with _selection(os.path.dirname(target), target, paths) as (
         options, selection):
       self._run([*options, 'restore', '--at', str(when), *selection,
-                 self.path, target], deadline)
+                 self.path, target], deadline, writable=[target])
 
   def manifest(self, when, place):
     """Return the Manifest of what was there at time `when`.
