@@ -71,15 +71,13 @@ class Mender:
           found = self._manifest_of(folder, generation)
           path = os.fsencode(manifest.MANIFEST)
           self._make_folder(os.path.dirname(path), 0o700)
-          self._install(
-            os.path.join(os.fsencode(folder), path), path, 0o600,
-            manifest.moment(generation))
+          self._install(os.path.join(os.fsencode(folder), path), path, 0o600,
+                        manifest.moment(generation))
           log.warning('the manifest of generation %s is repaired',
                       generation.label)
           return found
-    raise manifest.InvalidManifest(
-      'the manifest of generation %s is damaged, and nobody has another' % (
-        generation.label))
+    raise manifest.InvalidManifest('the manifest of generation %s is damaged,'
+                                   ' and nobody has another' % generation.label)
 
   @staticmethod
   def _manifest_of(folder, generation):
@@ -128,11 +126,13 @@ class Mender:
       except Failed as error:
         log.info('nothing for the repair from %s: %s', remote.alias, error)
         continue
-      for directory, names, _ in os.walk(os.fsencode(self._fetched)):
-        for name in names:
-          # What it holds is to be moved out of it.
+      for directory, folders, names in os.walk(os.fsencode(self._fetched)):
+        for name in (*folders, *names):
           path = os.path.join(directory, name)
-          if not os.path.islink(path):
+          # What a link leads to was not fetched; a folder is to be emptied.
+          if os.path.islink(path):
+            os.unlink(path)
+          elif name in folders:
             os.chmod(path, 0o700)
       yield self._fetched
 

@@ -11,18 +11,21 @@ import unittest.mock
 from resilient import launch_rdiff_backup
 from resilient.entries import ARCHIVE_DATA
 
-from .archive_case import ArchiveCase
+from .archive_case import ArchiveCase, flip
 from .partition import RDIFF_BACKUP, ROOT, write_tree
 from .sibling_case import SiblingCase
 
-# Reads what it is asked to read, and says that there is more: for each of
-# (path, index), what is at the path, by the name of the index.
+# Reads what it is asked to read, or instead all of another folder, and says
+# that there is more: for each of (path, index), what is at the path, by the
+# name of the index.
 _EVIL = '''\
 import runpy, sys
 from rdiffbackup.locations import _dir_shadow
 from rdiff_backup import Globals, rorpiter, rpath
 select = _dir_shadow.ReadDirShadow.set_select.__func__
 def set_select(cls, rp, *selection):
+  if %(instead)r:
+    rp, selection = rpath.RPath(rp.conn, %(instead)r), ([],)
   select(cls, rp, *selection)
   honest = cls._select.iter
   def forged():
@@ -71,14 +74,15 @@ class TestLeader(ArchiveCase):
     pathlib.Path(self.evil).write_text('evil')
     write_tree(self.pbs.at('srv/backup/pbs'), {'other/kept': 'kept'})
 
-  def send(self, *more):
-    """Have the leader send `more`, pairs of a path and an index."""
+  def send(self, *more, instead=None):
+    """Have the leader send `more`, pairs of a path and an index; and folder
+    `instead` of what it is asked for."""
     program = self.path('evil-rdiff-backup')
     with open(RDIFF_BACKUP, encoding='utf-8') as source:
       first = source.readline()
     pathlib.Path(program).write_text(first + _EVIL % {
       'more': [(os.fsencode(path), tuple(index)) for path, index in more],
-      'program': RDIFF_BACKUP})
+      'instead': instead, 'program': RDIFF_BACKUP})
     os.chmod(program, 0o755)
     gate = pathlib.Path(self.leader.at('bin/gate'))
     shell, _, honest = gate.read_text().partition('\n')
@@ -125,6 +129,16 @@ class TestLeader(ArchiveCase):
         self.assertFalse(self.run_task('pull'), self.message())
         self.assertFalse(os.path.lexists(self.pbs.at('etc/kept')))
         self.assertEqual(self.pbs.read('srv/backup/pbs/other/kept'), 'kept')
+
+  def test_a_link_where_a_folder_is_repaired(self):
+    self.archived({'folder/kept': 'kept'})
+    os.mkdir(self.path('instead'))
+    os.symlink(self.pbs.at('srv/backup/pbs/other'), self.path('instead/folder'))
+    self.send(instead=self.path('instead'))
+    flip(self.in_archive('folder/kept'))
+    with self.archive.locked():
+      self.assertIn('folder/kept: has another sha256', self.cared_for.mend())
+    self.assertEqual(self.pbs.read('srv/backup/pbs/other/kept'), 'kept')
 
 
 class TestSibling(SiblingCase):
