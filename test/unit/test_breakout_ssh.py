@@ -8,6 +8,8 @@ import pathlib
 import socket
 import subprocess
 
+from resilient.ssh import Remote
+
 from .breakout import BreakOutCase
 from .partition import write_tree
 from .support import wait_until
@@ -173,3 +175,23 @@ class TestSshd(BreakOutCase):
         self.assertIn(line + '\n', said)
       self.assertNotIn('subsystem', said)
       self.assertNotIn('acceptenv', said)
+
+  def test_who_only_connects_keeps_no_pbs_out(self):
+    sshd = self.leader_sshd
+    sshd.stop()
+    path = sshd.partition.at('etc/sshd.conf')
+    with open(path, 'a', encoding='ascii') as output:
+      output.write('ListenAddress 127.0.0.1:%d\n' % sshd.port)
+    sshd.start()
+    held = []
+    for _ in range(150):
+      client = socket.create_connection(('127.0.0.1', sshd.port), 20)
+      self.addCleanup(client.close)
+      # Others are told so at once.
+      if client.recv(4) == b'SSH-':
+        held.append(client)
+    self.peers_are_known()
+    configuration = self.pbs.configuration
+    remote = Remote(configuration, configuration.peers()[0][0])
+    self.assertIn('generation', remote.ask('generation'))
+    self.assertLess(len(held), 50)
