@@ -6,6 +6,7 @@ guess.  See "Security" in README.rst.
 """
 import hashlib
 import hmac
+import ipaddress
 import json
 import logging
 import os
@@ -126,9 +127,30 @@ def sender_of(path, header, method, where, body):
   return sender
 
 
+def new_question(netloc):
+  """Return a text that was never used before, to ask who serves at `netloc` of
+  an URL."""
+  return '%s@%s' % (secrets.token_hex(16), netloc)
+
+
+def is_asked(question, ip, port):
+  """Whether `question` is for who serves at `ip` and `port`, as far as it says.
+
+  One of an older release names nobody; and one by a name, instead of a number,
+  is for whomever that leads to.
+  """
+  try:
+    asked = urllib.parse.urlsplit('//' + question.partition('@')[2])
+    address = ipaddress.ip_address(asked.hostname or ''), asked.port
+  except ValueError:
+    return True
+  return address == (ipaddress.ip_address(ip), port)
+
+
 def answer_signature(path, question, answer):
   """Return the signature of `answer`, bytes, to `question`, a text that was
-  never used before: so an answer can neither be forged nor be an old one."""
+  never used before and says who is asked: so an answer can neither be forged,
+  nor be an old one, nor that of another."""
   return _mac(path, 'answer', question, hashlib.sha256(answer).hexdigest())
 
 

@@ -95,11 +95,16 @@ class Door:
     return self._strangers.refusal() or ('', 204)
 
   def sign(self, response):
-    """Return `response`, signed for who asked."""
-    signature = authentication.answer_signature(
-      self._current().secret_file, flask.request.args.get('question', ''),
-      response.get_data())
-    response.headers[authentication.ANSWER_SIGNATURE] = signature
+    """Return `response`, signed for who asked; or another one, if somebody else
+    was asked: an answer is not to be passed on as his."""
+    configuration = self._current()
+    question = flask.request.args.get('question', '')
+    if not authentication.is_asked(
+        question, configuration.ip, configuration.notifier_port):
+      return 'another address was asked\n', 421
+    response.headers[authentication.ANSWER_SIGNATURE] = (
+      authentication.answer_signature(
+        configuration.secret_file, question, response.get_data()))
     return response
 
   def refusal(self, purpose, token):

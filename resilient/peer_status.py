@@ -5,7 +5,6 @@ It helps to decide, and nothing depends on an answer.
 import concurrent.futures
 import json
 import logging
-import secrets
 import urllib.parse
 
 from . import authentication, http_client
@@ -21,11 +20,13 @@ def ask(configuration, url, timeout=5):
   """
   if not url.startswith(('http://', 'https://')):
     return None
-  question, path = secrets.token_hex(16), configuration.secret_file
+  path = configuration.secret_file
   try:
+    question = authentication.new_question(urllib.parse.urlsplit(url).netloc)
     headers, body = http_client.ask(
       urllib.parse.urljoin(url, '/status/%s?question=%s' % (
-        authentication.token(path, authentication.STATUS), question)),
+        authentication.token(path, authentication.STATUS),
+        urllib.parse.quote(question, safe=''))),
       timeout)
     signature = headers.get(authentication.ANSWER_SIGNATURE, '')
     if not authentication.same(signature, authentication.answer_signature(

@@ -105,6 +105,22 @@ class TestSignature(SecretCase):
       with self.assertRaises(NotAuthentic):
         self.sender(wrong)
 
+  def test_a_question_says_who_is_asked(self):
+    def is_asked(netloc, ip='2001:db8::1', port=22001):
+      return authentication.is_asked(
+        authentication.new_question(netloc), ip, port)
+    for netloc in ('[2001:db8::1]:22001', '[2001:DB8:0::1]:22001',
+                   'name.example:22001'):
+      self.assertTrue(is_asked(netloc), netloc)
+    self.assertTrue(is_asked('192.0.2.1:1', '192.0.2.1', 1))
+    for netloc in ('[2001:db8::1]:22011', '[2001:db8::2]:22001',
+                   '[2001:db8::1]', '192.0.2.1:22001'):
+      self.assertFalse(is_asked(netloc), netloc)
+
+  def test_a_question_of_an_older_release_does_not(self):
+    self.assertTrue(authentication.is_asked('4f1d', '2001:db8::1', 22001))
+    self.assertTrue(authentication.is_asked('', '2001:db8::1', 22001))
+
   def test_fields_do_not_run_into_each_other(self):
     header = authentication.sign(self.secret, 'a', 'POST', '/notifya', b'')
     with self.assertRaises(NotAuthentic):

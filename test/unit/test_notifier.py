@@ -1,18 +1,25 @@
 """The notifier: hints of members, and feeds for those who know the URL."""
 import collections
 import contextlib
+import http.server
 import json
 import os
 import threading
 
 import feedparser
 
-from resilient import authentication, http_client, notifier, notify
+from resilient import (
+  authentication,
+  http_client,
+  notifier,
+  notify,
+  peer_status,
+)
 from resilient.configuration import Watched
 
 from .partition import SECRET
 from .support import generation, TestCase, wait_until
-from .web_support import Served
+from .web_support import serve, Served
 
 
 class TestNotifier(TestCase):
@@ -172,6 +179,29 @@ class TestNotifier(TestCase):
       self.assertEqual(headers['Resilient-Signature'],
                        authentication.answer_signature(path, question, body))
     self.assertEqual(len(seen), 3)
+
+  def test_its_status_is_not_passed_on_as_that_of_another(self):
+    served = self.served
+
+    class Relay(http.server.BaseHTTPRequestHandler):
+      """One on the way to another member, who asks this one."""
+
+      def do_GET(self):
+        """Pass on what is asked, and what is answered."""
+        status, body, headers = served.ask('GET', self.path)
+        self.send_response(status)
+        for name, value in headers.items():
+          self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+      def log_message(self, *_):
+        """Say nothing."""
+
+    self.clone.configure(**{'ip': served.host, 'notifier-port': served.port})
+    asking = self.leader.configuration
+    self.assertEqual(peer_status.ask(asking, self.url + '/x')['role'], 'import')
+    self.assertIsNone(peer_status.ask(asking, serve(self, Relay)))
 
   def test_nothing_is_kept_or_passed_on_by_a_browser(self):
     headers = self.served.ask('GET', '/get/%s/import' % self.feeds)[2]
