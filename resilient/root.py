@@ -112,6 +112,9 @@ def _wrong_parameters(service):
       yield 'parameter %s is %r, and must not be given: the stack itself' \
         ' tells it to its instances, so give yours another name' % (
           name, parameters.get(name))
+    if name == 'recipe':
+      yield 'parameter recipe is %r, and buildout takes that for its own in' \
+        ' each instance: give it another name' % parameters.get(name)
   count = parameters.get('resilient-clone-number', 0)
   if count not in (None, '') and not _is_whole(count, 0):
     yield 'parameter resilient-clone-number is %r, and must be a whole' \

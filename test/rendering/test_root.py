@@ -129,6 +129,10 @@ class TestRefused(MasterTestCase):
           'resilient-retired-clones', "'gone'", 'stopped, destroyed')),
         (2, {'name': 'mine'}, ('parameter name', "'mine'", 'stack')),
         (2, {'successor': 'x'}, ('parameter successor', "'x'", 'another name')),
+        (2, {'on-notification': 5}, (
+          'parameter on-notification', '5', 'stack')),
+        (2, {'recipe': 'pancakes'}, (
+          'parameter recipe', "'pancakes'", 'give it another name')),
         (2, {'a b': 'x'}, ("'a b'", 'space')),
         (2, {'a=b': 'x'}, ("'a=b'",)), (2, {'a+': 'x'}, ("'a+'",)),
         (2, {'': 'x'}, ("''", 'empty')),

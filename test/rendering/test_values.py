@@ -17,7 +17,8 @@ _NAMES = strategies.text(
   strategies.characters(exclude_categories=['C', 'Z'],
                         exclude_characters='{}[]=:$'), min_size=1).filter(
   lambda name: name[-1] not in '+-' and name.split() == [name]
-  and name not in ('namebase', 'number', 'name', 'authorized-key', 'notify'))
+  and name not in ('namebase', 'number', 'name', 'authorized-key', 'notify',
+                   'on-notification'))
 
 
 class TestValues(unittest.TestCase):
