@@ -34,7 +34,9 @@ def ask(configuration, url, timeout=5):
       raise ValueError('the signature of its answer is wrong')
     status = json.loads(body)
   except (OSError, ValueError) as error:
-    log.info('%s does not tell its status: %s', url, error)
+    # What follows is a token, which is no log's.
+    log.info('%s does not tell its status: %s', '/'.join(url.split('/')[:3]),
+             error)
     return None
   return status if isinstance(status, dict) else None
 

@@ -203,6 +203,25 @@ class TestNotifier(TestCase):
     self.assertEqual(peer_status.ask(asking, self.url + '/x')['role'], 'import')
     self.assertIsNone(peer_status.ask(asking, serve(self, Relay)))
 
+  def test_damage_is_told_and_the_token_is_not(self):
+    with open(self.clone.configuration.state('imported.json'), 'w',
+              encoding='ascii') as damaged:
+      damaged.write('{')
+    with self.assertLogs('resilient') as logs:
+      status, body = self.ask('/status/' + self.status)
+    said = '\n'.join(logs.output)
+    self.assertEqual((status, body), (503, b'a file here is damaged\n'))
+    self.assertIn('imported.json is damaged', said)
+    self.assertNotIn(self.status, said)
+
+  def test_who_is_silent_is_named_without_its_token(self):
+    with self.assertLogs('resilient') as logs:
+      self.assertIsNone(peer_status.ask(
+        self.leader.configuration, 'http://[::1]:1/get/%s/x' % self.feeds))
+    said = '\n'.join(logs.output)
+    self.assertIn('http://[::1]:1 does not tell its status', said)
+    self.assertNotIn(self.feeds, said)
+
   def test_nothing_is_kept_or_passed_on_by_a_browser(self):
     headers = self.served.ask('GET', '/get/%s/import' % self.feeds)[2]
     self.assertEqual(headers['Referrer-Policy'], 'no-referrer')
