@@ -1,9 +1,16 @@
-"""The seal shows each change to programs that compare size and mtime alone, as
-rdiff-backup does: see "Manifest" in docs/design.rst.
+"""No file is ever sealed with a size and an mtime under which another content
+of it was sealed before: so programs that compare these alone, as rdiff-backup
+does, see each change, whatever generations they missed.  See "Manifest" in
+docs/design.rst.
+
+An mtime never goes back, and one that comes with another content is later than
+each that the file had.  Those are in the last manifest and, of files that are
+not in it, in ``dropped.json``.
 """
 import logging
 import math
 import os
+import time
 
 from . import manifest
 from .durable import read_note, write_bytes, write_json
@@ -13,7 +20,7 @@ log = logging.getLogger('resilient.changes')
 
 # So many files that are gone are remembered by name.
 _MOST = 100000
-# The name, which no file has, of the latest time of all others.
+# The name, which no file has, of a time that all others may have had.
 _OTHERS = ''
 
 
@@ -40,7 +47,7 @@ def kept(configuration):
 
 def _dropped(configuration):
   """Return {path as text: mtime} of files that earlier generations had; that
-  of _OTHERS is the latest of those whose names are forgotten."""
+  of _OTHERS is the latest that there is of unknown names, or times."""
   return read_note(configuration.state('dropped.json'), lambda note: {
     str(path): int(mtime) for path, mtime in note.items()}, {})
 
@@ -63,9 +70,42 @@ def _note_dropped(configuration, dropped, before, entries):
     write_json(configuration.state('dropped.json'), found)
 
 
+def begin(configuration, last, order):
+  """Before an export: if others may have sealed what is not known here, let all
+  that changes from here on be later than now.
+
+  last: the Manifest that was `kept` here last, or None.
+  order: (epoch, sequence) of the generation to be.
+
+  Who takes over has the last copy of the old leader that it loaded.  A PBS may
+  have other generations, newer or older, with files that this one has not, or
+  later mtimes of those that it has.  So may it if the state here was lost.
+  """
+  epoch, sequence = order
+  if order == (1, 1) or last and last.generation.order == (epoch, sequence - 1):
+    return
+  dropped = _dropped(configuration)
+  write_json(configuration.state('dropped.json'), dict(dropped, **{
+    _OTHERS: max(int(time.time()), dropped.get(_OTHERS, 0))}))
+
+
+def _time(names, before, dropped):
+  """Return the mtime for the file that has `names`, Entries."""
+  entry, others = names[0], dropped.get(_OTHERS, -math.inf)
+  had, times = set(), []
+  for path in (name.path for name in names):
+    old = before.get(path)
+    had.add(old and (old.sha256, old.mtime))
+    times.append(old.mtime if old else dropped.get(encode_path(path), others))
+  latest = max(times)
+  if entry.mtime <= latest and had == {(entry.sha256, latest)}:
+    return latest
+  return max(entry.mtime, max(latest, others) + 1)
+
+
 def show(configuration, root, entries, previous):
-  """Return `entries` after making each changed content visible to programs
-  that compare size and mtime alone: see "Manifest" in docs/design.rst.
+  """Return `entries` of dump `root` after giving each file the mtime by which a
+  change of its content is seen.
 
   previous: the last Manifest, or None.
 
@@ -74,17 +114,21 @@ def show(configuration, root, entries, previous):
   """
   before = {entry.path: entry for entry in previous.entries
             if entry.type == 'file'} if previous else {}
-  dropped, result = _dropped(configuration), []
-  others = dropped.get(_OTHERS, -math.inf)
+  dropped, files = _dropped(configuration), {}
   for entry in entries:
     if entry.type == 'file':
-      old = before.get(entry.path)
-      least = (dropped.get(encode_path(entry.path), others) + 1
-               if old is None else old.mtime + (entry.sha256 != old.sha256))
-      if entry.mtime < least:
-        path = os.path.join(os.fsencode(root), entry.path)
-        os.utime(path, (os.stat(path).st_atime, least))
-        entry = entry._replace(mtime=least)
-    result.append(entry)
+      files.setdefault(entry.link or entry.path, []).append(entry)
+  times = {}
+  for path, names in files.items():
+    times[path] = _time(names, before, dropped)
+    if times[path] != names[0].mtime:
+      _set(root, path, times[path])
+  result = [entry._replace(mtime=times[entry.link or entry.path])
+            if entry.type == 'file' else entry for entry in entries]
   _note_dropped(configuration, dropped, before, result)
   return result
+
+
+def _set(root, path, mtime):
+  path = os.path.join(os.fsencode(root), path)
+  os.utime(path, (os.stat(path).st_atime, mtime))

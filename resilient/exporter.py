@@ -93,10 +93,13 @@ def _next_generation(configuration, order):
     leader=configuration.address, sealed=now, due=due(configuration, now))
 
 
-def _previous_manifest(configuration):
+def _newest(configuration, kept):
   """Return the last Manifest, or None: an exporter that failed may have removed
-  the one in the dump, and a person may have put back an older one."""
-  known = [changes.kept(configuration)]
+  the one in the dump, and a person may have put back an older one.
+
+  kept: the one beside the dump, or None.
+  """
+  known = [kept]
   try:
     known.append(manifest.read(configuration.dump_directory))
   except manifest.InvalidManifest as error:
@@ -182,9 +185,11 @@ def export(configuration):
   try:
     with lock(configuration.state('dump.lock'),
               deadline=configuration.lock_deadline) as descriptor:
-      previous = _previous_manifest(configuration)
+      kept = changes.kept(configuration)
+      previous = _newest(configuration, kept)
       # Before the dump is touched: it could not be sealed.
       order = _next_order(configuration, previous)
+      changes.begin(configuration, kept, order)
       write_json(_marker(configuration), {'since': time.time()})
       try:
         # What the exporter started holds the lock too: nothing else writes

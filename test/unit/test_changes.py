@@ -14,11 +14,12 @@ from .archive_case import ArchiveCase
 from .support import killed_before
 from .test_exporter import ExporterCase
 
+FIRST = 1000000000
 # Of one second, whatever is in it.
-_MARKER = 'printf %s > marker && touch -d @1000000000 marker'
+_MARKER = 'printf %%s > marker && touch -d @%d marker' % FIRST
 
 
-class TestSameTime(ArchiveCase):
+class SameTimeCase(ArchiveCase):
   """Every file that is written is of the same second."""
 
   contents = ()
@@ -43,6 +44,10 @@ class TestSameTime(ArchiveCase):
     with open(self.path(label, 'marker'), encoding='ascii') as source:
       self.assertEqual(source.read(), text)
 
+
+class TestSameTime(SameTimeCase):
+  """What becomes of files, and of exports."""
+
   def test_of_a_file_that_was_gone_in_a_generation_that_was_missed(self):
     self.export_and(True, 'one')
     self.export_and(False, '')
@@ -60,6 +65,22 @@ class TestSameTime(ArchiveCase):
       self.assertEqual(exporter.main(self.leader.configuration), 0)
       self.export_and(False, '')
       self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.4', 'two')
+
+  def test_of_a_name_of_a_file_that_has_several(self):
+    self.export_and(True, 'one')
+    self.export_and(False, '')
+    for text in ('six', 'two'):
+      self.write(text)
+      with open(self.leader.at('bin/data-exporter'), 'a',
+                encoding='ascii') as program:
+        program.write('mv marker a && ln a marker\n')
+      self.assertEqual(exporter.main(self.leader.configuration), 0)
+      # What it has is what is known of it.
+      sealed = manifest.read(self.leader.dump).entries
+      self.assertEqual(sealed, list(manifest.scan(self.leader.dump)))
+    self.assertTrue(self.run_task('pull'), self.message())
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.4', 'two')
 
@@ -105,8 +126,8 @@ class TestFailure(ExporterCase):
     self.numbers, self.contents = {}, {}
 
   def export_of(self, text, status=0):
-    """Export a new dump, of the same second, with the marker `text`, or none; or
-    fail with `status` after that."""
+    """Export a new dump, of the same second, with the marker `text`, or none;
+    or fail with `status` after that."""
     marker = _MARKER % text if text else 'true'
     self.leader.program('data-exporter', (
       'cd "%s" && rm -rf * .resilient && echo x > other && %s\nexit %d\n' % (
@@ -138,7 +159,7 @@ class TestFailure(ExporterCase):
         self.export_of('%04da' % step)
         self.export_of('')
         self.leader.program('data-exporter', (
-          'cd "%s" && %s\n' % (self.leader.dump, _MARKER % ('%04db' % step))))
+          'cd "%s" && %s\n' % (self.leader.dump, _MARKER % '%04db' % step)))
         died = killed_before(step, self.export, also=['os.utime'])
         self.look()
         self.fail_at_once()
