@@ -6,13 +6,12 @@ import logging
 import os
 import time
 
-from . import manifest, strays
+from . import manifest, mirror
 from .durable import (
   fsync_directory,
   lock,
   LockTimeout,
   read_json,
-  read_note,
   remove,
   remove_tree,
   write_json,
@@ -23,7 +22,7 @@ from .process import Failed
 from .repair import Mender
 from .repository import Repository
 from .reserve import Reserve
-from .retention import oldest_kept
+from .retention import oldest_kept, present
 
 log = logging.getLogger('resilient.archive')
 
@@ -174,12 +173,12 @@ class Archive:
       # what is older, and no generation that counts.
       with contextlib.suppress(manifest.InvalidManifest, OSError):
         if times:
-          strays.mend(self, mender, manifest.read(self.path))
+          mirror.mend(self, mender, manifest.read(self.path))
       return ''
     generation = index[-1][1]
     try:
       found = mender.mend_manifest(generation)
-      self.judge(found, strays.mend(self, mender, found))
+      self.judge(found, mirror.mend(self, mender, found))
       problem = ''
     except (manifest.InvalidManifest, Damaged, OSError) as error:
       problem = str(error)
@@ -194,19 +193,6 @@ class Archive:
     if differences:
       raise Damaged(manifest.mismatch(found, differences))
 
-  def _present(self, index):
-    """Return the time by this machine's clock, or by the leader's as the leader
-    last said it, if that is earlier: one clock that is ahead makes nothing old.
-    """
-    told, generation = read_note(
-      self.configuration.state('source-%s.json' % self.name), lambda said: (
-        said.get('now'), from_json(said.get('generation'))), (None, None))
-    if not isinstance(told, (int, float)):
-      # A leader of an older release says when it sealed, and no more.
-      newest = generation or (index and index[-1][1])
-      told = newest.sealed if newest else 0
-    return min(time.time(), told)
-
   def prune(self, older_than):
     """Remove the increments older than `older_than`, a duration; also while
     the disk is full, and after a pull that failed.
@@ -214,7 +200,8 @@ class Archive:
     Returns how many.  Raises process.Failed, LockTimeout.
     """
     index = self.index()
-    moment = oldest_kept(index, older_than, self._present(index))
+    moment = oldest_kept(index, older_than, present(
+      self.configuration, self.name, index))
     if moment is None:
       return 0
     with self.locked() as held, self._reserve.lent():

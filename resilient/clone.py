@@ -133,8 +133,8 @@ def accept(configuration, generation):
     def mend(found):
       # Two names of one file that became two files of the same content stay
       # one to rsync.
+      from .mirror import extra
       from .repair import Mender
-      from .strays import extra
       place = configuration.state('repair')
       mender = Mender(configuration, staging, (), place)
       mender.set_aside(extra(staging, found))

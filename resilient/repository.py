@@ -9,7 +9,7 @@ import tempfile
 from . import launch_rdiff_backup, manifest
 from .durable import remove, remove_tree
 from .entries import ARCHIVE_DATA
-from .process import run
+from .process import Inconclusive, run
 from .reserve import free
 
 _QUICK = 3600

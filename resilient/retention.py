@@ -1,7 +1,10 @@
 """How long an archive keeps its increments."""
 import re
+import time
 
 from .clock import past
+from .durable import read_note
+from .generation import from_json
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'D': 86400, 'W': 7 * 86400,
           'M': 30 * 86400, 'Y': 365 * 86400}
@@ -16,6 +19,23 @@ def seconds(duration):
     return None
   return sum(int(number) * _UNITS[unit]
              for number, unit in re.findall(r'(\d+)([smhDWMY])', duration))
+
+
+def present(configuration, name, index):
+  """Return the time by this machine's clock, or by that of the leader of
+  archive `name` as the leader last said it, if that is earlier: one clock that
+  is ahead makes nothing old.  In seconds since 1970-01-01 UTC.
+
+  index: of the archive, as it returns it.
+  """
+  told, generation = read_note(
+    configuration.state('source-%s.json' % name), lambda said: (
+      said.get('now'), from_json(said.get('generation'))), (None, None))
+  if not isinstance(told, (int, float)):
+    # A leader of an older release says when it sealed, and no more.
+    newest = generation or (index and index[-1][1])
+    told = newest.sealed if newest else 0
+  return min(time.time(), told)
 
 
 def _origins(index, now):

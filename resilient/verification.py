@@ -7,10 +7,9 @@ import logging
 import os
 import time
 
-from . import clock, manifest, strays
+from . import clock, manifest, mirror
 from .archive import Damaged
 from .durable import remove_tree
-from .entries import describe, Unkeepable
 from .process import Failed, Inconclusive
 from .reserve import free
 from .transfer import archive_of, run_task, TransferFailed
@@ -82,18 +81,6 @@ def _in_order(entries):
   """Return `entries` with all names of a file side by side."""
   return sorted(entries, key=lambda entry: (
     entry.path if entry.link is None else entry.link, entry.link is not None))
-
-
-def _differences_of_mirror(archive, wanted):
-  differences = []
-  for entry in wanted:
-    try:
-      found = describe(os.fsencode(archive.path), entry.path)
-      if found is None or not entry._replace(link=None).matches(found):
-        differences.append(manifest.Difference(entry.path, 'differs'))
-    except (OSError, Unkeepable) as error:
-      differences.append(manifest.Difference(entry.path, str(error)))
-  return differences
 
 
 def _restored(archive, when, found, wanted):
@@ -182,10 +169,10 @@ def _verify_slice(archive, when, generation, start):
   end = start + _slice(entries, start)
   wanted = entries[start:end]
   if is_mirror:
-    differences = _differences_of_mirror(archive, wanted)
+    differences = mirror.compare(archive.path, wanted)
     if not start:
       differences += [manifest.Difference(path, manifest.EXTRA)
-                      for path in strays.extra(archive.path, found)]
+                      for path in mirror.extra(archive.path, found)]
   else:
     _require_room(archive, generation, wanted)
     differences = wanted and _differences_of_increment(

@@ -8,8 +8,7 @@ import unittest.mock
 from resilient import manifest, verification
 from resilient.durable import write_json
 from resilient.repository import Repository
-from resilient.reserve import free
-from resilient.status import problems, status
+from resilient.status import status
 from resilient.tasks import tasks
 
 from . import small_disk

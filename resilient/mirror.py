@@ -1,16 +1,31 @@
-"""Strays: what is in a mirror and in no generation.  rdiff-backup leaves what
-it does not know where it is, so no generation to come would be what its
-manifest says.
+"""The mirror of an archive, its newest generation: how it differs, and what is
+in it and in no generation, the strays.  rdiff-backup leaves what it does not
+know where it is, so no generation to come would be what its manifest says.
 """
 import logging
 import os
 
 from .durable import remove_tree
-from .entries import encode_path, stamps
+from .entries import describe, encode_path, stamps, Unkeepable
+from .manifest import Difference
 from .process import Failed
 from .repair import Mender
 
-log = logging.getLogger('resilient.strays')
+log = logging.getLogger('resilient.mirror')
+
+
+def compare(path, entries):
+  """Return the Differences of `entries` alone in the mirror `path`; whether
+  several are one file is not looked at."""
+  differences = []
+  for entry in entries:
+    try:
+      found = describe(os.fsencode(path), entry.path)
+      if found is None or not entry._replace(link=None).matches(found):
+        differences.append(Difference(entry.path, 'differs'))
+    except (OSError, Unkeepable) as error:
+      differences.append(Difference(entry.path, str(error)))
+  return differences
 
 
 def extra(root, found):
