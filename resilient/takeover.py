@@ -103,17 +103,18 @@ def _begin(configuration, master, own, journal, force, bring_back):
   if own.type == succession.FROZEN:
     raise TakeoverRefused('this clone was replaced: %s' % (
       succession.describe(own.parameters)))
+  half = ''
   try:
     # Once the journal is there, no import begins any more.
     with lock(configuration.state('import.lock'), deadline=(
         configuration.lock_deadline if force else _SHORT_IMPORT)) as descriptor:
-      half = complete_import(configuration, descriptor) if force else ''
-      held, _ = imported(configuration)
+      held, head = _held(configuration, master)
+      if force:
+        # Not before the master has answered: else nothing is changed.
+        half = complete_import(configuration, descriptor)
+        held, head = _held(configuration, master)
       if held is None:
         raise TakeoverRefused(doubts.nothing_loaded(configuration))
-      head = None
-      if '/' in held.leader:
-        head = succession.head(master, held.leader, leader_name(configuration))
       epoch = _check(configuration, head, force)
       gone = _is_gone(configuration, head)
       journal.write(
@@ -126,6 +127,15 @@ def _begin(configuration, master, own, journal, force, bring_back):
     raise TakeoverRefused(
       'an import is running here, and what it loads is newer: wait for its'
       ' end', forcible=True) from error
+
+
+def _held(configuration, master):
+  """Return the generation that the service holds, or None, and the
+  succession.Head of the chain of its leader, or None.  Raises MasterError."""
+  held, _ = imported(configuration)
+  return held, succession.head(
+    master, held.leader, leader_name(configuration)) if (
+      held and '/' in held.leader) else None
 
 
 def _is_gone(configuration, head):

@@ -5,6 +5,7 @@ import unittest.mock
 
 from resilient import clone, half_import, importer, takeover
 from resilient.durable import lock
+from resilient.master import Master, MasterError
 from resilient.status import problems
 
 from .support import killed_before, same_mtime, sealed
@@ -151,6 +152,22 @@ class TestHalfLoaded(TakeoverCase):
     same_mtime(os.path.join(self.clone.dump, 'marker'), b'NEW')
     self.assertEqual(self.assertForced('3.7'), '')
     self.assertEqual(self.live(), {'marker': 'x', 'other': 'x'})
+
+  def test_without_a_master_nothing_is_loaded(self):
+    before = self.live(), clone.verified(self.clone.configuration)
+    master = Master(self.clone.configuration)
+    real = master.look
+
+    def look(address):
+      if address == 'COMP-1/slappart1':
+        raise MasterError('gone')
+      return real(address)
+    master.look = look
+    with self.assertRaisesRegex(MasterError, 'gone'):
+      self.take_over(force=True, master=master)
+    self.assertEqual(
+      before, (self.live(), clone.verified(self.clone.configuration)))
+    self.assertUntouched(self.clone)
 
   def test_where_neither_can_be_loaded_it_is_said(self):
     self.assertRegex(self.assertForced('3.7'),
