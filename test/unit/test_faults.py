@@ -1,12 +1,31 @@
 """Transfers that break: reported, never passed on, repaired by the next run."""
 import os
 import pathlib
+import shlex
 import signal
+import sys
 
 from resilient import clone
 
 from .support import same_mtime, wait_until
 from .tree import TreeCase
+
+# Carries so many bytes at most to a gate, and says how many.
+_LINK = '''
+import os, subprocess, sys, threading
+most, gate, sent = int(sys.argv[1]), sys.argv[2], 0
+gate = subprocess.Popen([gate], stdin=subprocess.PIPE, bufsize=0)
+def carry():
+  global sent
+  while data := os.read(0, min(most - sent, 1 << 16)):
+    sent += gate.stdin.write(data)
+  gate.stdin.close()
+threading.Thread(target=carry, daemon=True).start()
+status = gate.wait()
+with open(sys.argv[3], 'a') as output:
+  output.write('%d\\n' % sent)
+os._exit(status)
+'''
 
 
 class PullCase(TreeCase):
@@ -147,11 +166,29 @@ class TestPush(TreeCase):
     self.assertIn('marker: has another sha256', self.message('push-data'))
     self.assertIsNone(clone.newest(self.clone.configuration))
 
+  def push_through(self, most):
+    """Push through a link that breaks after `most` bytes.  Returns whether that
+    succeeded, and how many bytes it has carried."""
+    self.pbs.configure(**{'transfer-deadline': 60, 'ssh': self.pbs.program(
+      'link', 'shift 3\nSSH_ORIGINAL_COMMAND="$*" exec %s\n' % shlex.join((
+        sys.executable, '-c', _LINK, str(most), self.clone.at('bin/gate'),
+        self.path('sent'))))})
+    success = self.run_task('push')
+    sent = max(map(int, self.read('sent').split()))
+    os.unlink(self.path('sent'))
+    return success, sent
+
   def test_a_cut_push_is_a_failure_and_goes_on_next_time(self):
-    self.break_transport('exit 12')
-    self.assertFalse(self.run_task('push'))
-    self.assertIn('status 12', self.message('push-data'))
+    size = 5_000_000
+    self.leader.program('data-exporter', (
+      'head -c %d /dev/urandom > %s/large\n' % (size, self.leader.dump)))
+    self.archived({})
+    most = size * 3 // 5
+    self.assertEqual(self.push_through(most), (False, most))
+    self.assertRegex(self.message('push-data'), '^rsync failed with status')
     self.assertIsNone(clone.newest(self.clone.configuration))
-    self.configure(rsync=self.leader.options['rsync'])
-    self.assertTrue(self.run_task('push'))
-    self.assertEqual(clone.newest(self.clone.configuration).label, '1.1')
+    success, sent = self.push_through(2 * size)
+    self.assertTrue(success, self.message('push-data'))
+    self.assertEqual(clone.newest(self.clone.configuration).label, '1.2')
+    # What had come was not sent again.
+    self.assertLess(sent, size - most + size // 10)
