@@ -93,11 +93,10 @@ def _by_master(configuration, master):
     raise MasterError('the SlapOS master gives this instance no title')
   if own.type != succession.FROZEN and own.title == configuration.name + '0':
     return None
-  epoch = own.parameters.get('epoch', '')
   why = 'the SlapOS master has it as %s, of type %s' % (own.title, own.type)
   if own.parameters.get(succession.SUCCESSOR):
     why = succession.describe(own.parameters)
-  return int(epoch) if epoch.isdigit() else 0, why
+  return succession.epoch_of(own.parameters), why
 
 
 def _by_pbs(configuration, reached):

@@ -59,7 +59,7 @@ def claim_of(instance):
   None.  A leader that was brought back may have one left, too, which counts
   again as soon as it has another title."""
   successor = instance.parameters.get(SUCCESSOR)
-  return [successor, _epoch(instance.parameters)] if successor else None
+  return [successor, epoch_of(instance.parameters)] if successor else None
 
 
 def find(master, address):
@@ -84,7 +84,7 @@ def head(master, address, leader_name):
       break
     if address in claims:
       # One of them is being brought back: the last claim is of that one.
-      claim = max(claims.values(), key=_epoch)
+      claim = max(claims.values(), key=epoch_of)
       address = claim[SUCCESSOR]
       instance = find(master, address)
       break
@@ -94,11 +94,12 @@ def head(master, address, leader_name):
       leader_name, (claim or {}).get('successor-title')):
     # The master gave the partition of who was destroyed to another one.
     instance = _NONE
-  return Head(address, instance, max(map(_epoch, claims.values()), default=0),
+  return Head(address, instance, max(map(epoch_of, claims.values()), default=0),
               claim)
 
 
-def _epoch(claim):
+def epoch_of(claim):
+  """Return the epoch that `claim` tells, or 0."""
   text = str(claim.get('epoch'))
   return int(text) if text.isdecimal() and text.isascii() else 0
 
