@@ -33,8 +33,11 @@ def changed_nothing(configuration, master, own, journal):
   if old is None:
     # Not yet looked for, or nobody was there to be replaced.
     return True
-  return 'replaced' not in record['done'] and not succession.find(
-    master, old).title.startswith(succession.BROKEN)
+  if 'replaced' in record['done']:
+    return False
+  found = succession.find(master, old)
+  return found.type != succession.FROZEN and not found.title.startswith(
+    succession.BROKEN)
 
 
 def give_up(configuration, journal):

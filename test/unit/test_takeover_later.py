@@ -46,6 +46,14 @@ class TestLater(TakeoverCase):
     self.arrive()
     self.assertBehind()
 
+  def test_a_leader_that_was_found_by_its_name_was_stopped(self):
+    self.load(leader='SOFTINST-1')
+    self.half_way(self.clone, 'mark')
+    self.assertEqual(self.look(self.leader).type, 'frozen')
+    self.arrive()
+    self.assertIn('with generation 3.7', self.take_over())
+    self.assertTakenOver()
+
   def test_who_insists_is_taken_over_with_what_was_loaded(self):
     self.interrupt()
     self.arrive()
