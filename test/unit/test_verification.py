@@ -92,6 +92,14 @@ class TestVerification(VerificationCase):
     self.assertEqual((self.verify(), self.last()), ('verified', '1.2'))
     self.assertEqual(self.topics(), ['verification'])
 
+  def test_without_room_for_the_next_slice_it_waits_until_it_is_due(self):
+    with unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 2):
+      self.assertIsNone(self.verify())
+    verify = tasks(self.pbs.configuration)['verify-data'].run
+    with unittest.mock.patch.object(verification, 'free', lambda _: 3), \
+         unittest.mock.patch('time.time', lambda: self.now):
+      self.assertEqual([verify() for _ in range(3)], [False, True, True])
+
   def test_what_does_not_end_in_time_is_told_and_the_others_have_their_turns(
       self):
     self.pbs.configure(**{'verification-deadline': 1, 'rdiff-backup': (
