@@ -121,8 +121,7 @@ def show(configuration, root, entries, previous):
   times = {}
   for path, names in files.items():
     times[path] = _time(names, before, dropped)
-    if times[path] != names[0].mtime:
-      _set(root, path, times[path])
+    _set(root, path, times[path])
   result = [entry._replace(mtime=times[entry.link or entry.path])
             if entry.type == 'file' else entry for entry in entries]
   _note_dropped(configuration, dropped, before, result)
@@ -130,5 +129,20 @@ def show(configuration, root, entries, previous):
 
 
 def _set(root, path, mtime):
+  """Give file `path` of dump `root` the whole seconds `mtime`."""
   path = os.path.join(os.fsencode(root), path)
-  os.utime(path, (os.stat(path).st_atime, mtime))
+  status = os.stat(path)
+  if int(status.st_mtime) != mtime:
+    os.utime(path, (status.st_atime, mtime))
+
+
+def put_back(root, sealed):
+  """Give each file of dump `root` the mtime again that it has in the Manifest
+  `sealed`: a PBS that pulled it with another one would compare with that, and
+  here nothing is known of it.
+
+  Raises OSError if that is not allowed.
+  """
+  for entry in sealed.entries:
+    if entry.type == 'file':
+      _set(root, entry.path, entry.mtime)

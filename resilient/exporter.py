@@ -143,8 +143,8 @@ def seal(configuration, previous, order):
 
 
 def _keep_seal(configuration):
-  """After a failed export: if the dump is what its manifest says, it is sealed.
-  Returns what to tell the operator."""
+  """After a failed export: if the dump is what its manifest says, it is sealed,
+  with the mtimes of its manifest.  Returns what to tell the operator."""
   root = configuration.dump_directory
   try:
     sealed = manifest.read(root)
@@ -155,6 +155,7 @@ def _keep_seal(configuration):
     if manifest.compare(root, sealed):
       return ('the dump was touched, so generation %s can no longer be pulled'
               ' from here' % generation.label)
+    changes.put_back(root, sealed)
     if generation.leader == configuration.address and (
         last is None or last.order < generation.order):
       # What failed is all that comes after its manifest.

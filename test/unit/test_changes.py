@@ -1,7 +1,5 @@
 """No content hides behind the size and the time of another one, whatever became
 of the file meanwhile; and no writer is missed."""
-import errno
-import itertools
 import mmap
 import os
 import shutil
@@ -11,12 +9,11 @@ import unittest.mock
 from resilient import changes, entries, exporter, manifest
 
 from .archive_case import ArchiveCase
-from .support import killed_before
 from .test_exporter import ExporterCase
 
 FIRST = 1000000000
 # Of one second, whatever is in it.
-_MARKER = 'printf %%s > marker && touch -d @%d marker' % FIRST
+MARKER = 'printf %%s > marker && touch -d @%d marker' % FIRST
 
 
 class SameTimeCase(ArchiveCase):
@@ -29,7 +26,7 @@ class SameTimeCase(ArchiveCase):
     first, as by ``rm -rf``."""
     self.leader.program('data-exporter', (
       'cd "%s" && rm -rf * .resilient && echo x > other && %s\n' % (
-        self.leader.dump, _MARKER % text if text else 'true')))
+        self.leader.dump, MARKER % text if text else 'true')))
 
   def export_and(self, pull, text):
     """Export, and let the PBS pull it, or miss it."""
@@ -95,6 +92,36 @@ class TestSameTime(SameTimeCase):
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.2', 'two')
 
+  def touch_and_fail(self):
+    """Run an exporter that changes a time, and fails."""
+    self.leader.program('data-exporter', (
+      'touch -d @%d "%s/marker"; exit 1\n' % (FIRST + 5, self.leader.dump)))
+    self.assertEqual(exporter.main(self.leader.configuration), 1)
+
+  def test_of_a_time_that_an_export_that_failed_has_left(self):
+    self.export_and(False, 'one')
+    self.touch_and_fail()
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.labels(), ['1.1'])
+    self.write('two')
+    with open(self.leader.at('bin/data-exporter'), 'a',
+              encoding='ascii') as program:
+      program.write('touch -d @%d marker\n' % (FIRST + 5))
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.2', 'two')
+
+  def test_of_a_time_that_cannot_be_put_back(self):
+    self.export_and(False, 'one')
+    with unittest.mock.patch.object(
+        changes.os, 'utime', side_effect=PermissionError('not ours')):
+      self.touch_and_fail()
+    self.assertFalse(self.run_task('pull'))
+    self.assertIn('an export was interrupted', self.message())
+    self.export_and(True, 'one')
+    self.assertRestores('1.2', 'one')
+
   def test_of_a_file_that_was_gone_before_a_seal_that_failed(self):
     self.export_and(True, 'one')
     self.export_and(False, '')
@@ -115,93 +142,6 @@ class TestSameTime(SameTimeCase):
     self.export_and(True, 'six')
     for label, text in (('1.1', 'one'), ('1.2', 'two'), ('1.3', 'six')):
       self.assertRestores(label, text)
-
-
-class TestFailure(ExporterCase):
-  """Whatever fails and when: what a PBS may pull has a number that nothing else
-  had, and no size and mtime that other content had."""
-
-  def setUp(self):
-    super().setUp()
-    self.numbers, self.contents = {}, {}
-
-  def export_of(self, text, status=0):
-    """Export a new dump, of the same second, with the marker `text`, or none;
-    or fail with `status` after that."""
-    marker = _MARKER % text if text else 'true'
-    self.leader.program('data-exporter', (
-      'cd "%s" && rm -rf * .resilient && echo x > other && %s\nexit %d\n' % (
-        self.leader.dump, marker, status)))
-    self.assertEqual(self.export(), min(status, 1))
-    self.look()
-
-  def fail_at_once(self):
-    """Run an exporter that fails at once."""
-    self.leader.program('data-exporter', 'exit 1\n')
-    self.assertEqual(self.export(), 1)
-    self.look()
-
-  def look(self):
-    """Look at what a PBS may pull now, and return its label, if any."""
-    generation, _, problem = exporter.sealed_dump(self.leader.configuration)
-    if problem or generation is None:
-      return None
-    self.assertEqual(generation.digest, self.numbers.setdefault(
-      generation.order, generation.digest), generation.label)
-    for entry in manifest.scan(self.leader.dump):
-      self.assertEqual(entry.sha256, self.contents.setdefault(
-        (entry.path, entry.size, entry.mtime), entry.sha256), generation.label)
-    return generation.label
-
-  def test_killed_at_any_step(self):
-    for step in itertools.count(1):
-      with self.subTest(step=step):
-        self.export_of('%04da' % step)
-        self.export_of('')
-        self.leader.program('data-exporter', (
-          'cd "%s" && %s\n' % (self.leader.dump, _MARKER % '%04db' % step)))
-        died = killed_before(step, self.export, also=['os.utime'])
-        self.look()
-        self.fail_at_once()
-        self.export_of('', status=1)
-        self.export_of('%04dc' % step)
-      if not died:
-        break
-    self.assertGreater(step, 20)
-
-  def test_a_disk_that_is_full_at_any_step(self):
-    for (place, name), times in itertools.product((
-        (changes, 'write_json'), (changes, 'write_bytes'),
-        (manifest, 'write_bytes'), (exporter, 'write_json')), (1, 9)):
-      real, left = getattr(place, name), [None] * times
-
-      def full(path, *rest, real=real, left=left):
-        if left and not path.endswith('exporting'):
-          left.pop()
-          raise OSError(errno.ENOSPC, 'No space left on device')
-        real(path, *rest)
-
-      with self.subTest(place=place.__name__, name=name, times=times):
-        self.export_of('one')
-        self.export_of('')
-        self.leader.program('data-exporter', (
-          'cd "%s" && rm other && printf two > marker\n' % self.leader.dump))
-        with unittest.mock.patch.object(place, name, full):
-          self.assertEqual(self.export(), 1)
-        self.assertLess(len(left), times)
-        said = self.look()
-        self.assertIn('generation %s is still there' % said if said
-                      else 'no longer be pulled', self.message())
-        self.fail_at_once()
-        self.export_of('', status=1)
-        self.export_of('six')
-
-  def test_the_number_is_known_without_seal_and_manifest(self):
-    self.export_of('one')
-    os.unlink(self.leader.configuration.state('sealed.json'))
-    self.export_of('', status=1)
-    self.export_of('two')
-    self.assertEqual(self.look(), '1.2')
 
 
 class TestSealed(ExporterCase):
