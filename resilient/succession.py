@@ -94,8 +94,11 @@ def head(master, address, leader_name):
       leader_name, (claim or {}).get('successor-title')):
     # The master gave the partition of who was destroyed to another one.
     instance = _NONE
-  return Head(address, instance, max(map(epoch_of, claims.values()), default=0),
-              claim)
+  epochs = [epoch_of(item) for item in claims.values()]
+  if instance.title == leader_name and claim_of(instance):
+    # It was brought back, in an epoch later than that of the claim it has left.
+    epochs.append(epoch_of(instance.parameters) + 1)
+  return Head(address, instance, max(epochs, default=0), claim)
 
 
 def epoch_of(claim):

@@ -29,6 +29,8 @@ class TestLeftOver(TakeoverCase):
   def test_a_clone_can_take_over(self):
     self.take_over(self.other)
     self.assertLeads(self.other, self.leader)
+    self.assertGreater(leadership.own_epoch(self.other.configuration),
+                       leadership.own_epoch(self.leader.configuration))
 
   def test_who_made_the_claim_can_take_over_and_makes_a_new_one(self):
     self.freeze(self.clone)
