@@ -2,6 +2,7 @@
 have it.  Kept in ``history-<name>.json``.
 """
 import logging
+import os
 import time
 
 from .clock import moment
@@ -34,8 +35,13 @@ def record(configuration, name):
   first: digest of the generation with which it began anew, '' if there is none
   yet.  copy: of which sibling, and at which generation.  adopted: from whom.
   siblings: {sibling: why nothing is taken}.  refused: as siblings, of copies.
+
+  Of a damaged record nobody knows: then the history begins with what is there,
+  which costs a question to the siblings, and else they would never be asked.
   """
-  return read_note(_path(configuration, name), _understood, {})
+  path = _path(configuration, name)
+  return read_note(
+    path, _understood, {'first': ''} if os.path.exists(path) else {})
 
 
 def save(archive, found):

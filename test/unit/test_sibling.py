@@ -1,4 +1,5 @@
 """A PBS takes what it lacks from its sibling, by itself, over a real sshd."""
+import pathlib
 import shutil
 import unittest.mock
 
@@ -77,6 +78,15 @@ class TestLost(SiblingCase):
     self.assertIn('sibling-7-data', self.history()['siblings'])
     self.doors[1].start()
     self.assertTrue(self.adopt())
+    self.assertWhole()
+
+  def test_if_how_it_began_is_damaged_it_asks_all_the_same(self):
+    self.lose()
+    self.pull(self.pbs)
+    path = pathlib.Path(self.pbs.configuration.state('history-data.json'))
+    path.write_text('{', encoding='ascii')
+    self.assertTrue(self.adopt())
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3'])
     self.assertWhole()
 
   def test_killed_at_any_moment_the_rerun_adopts(self):
