@@ -9,6 +9,16 @@ from .reserve import Reserve
 log = logging.getLogger('resilient.history')
 
 
+def _manifest(repository, when, place):
+  """As `manifest` of `repository`; what failed for a moment does so once."""
+  try:
+    return repository.manifest(when, place)
+  except Inconclusive:
+    raise
+  except Failed:
+    return repository.manifest(when, place)
+
+
 def generations(repository, place, before=float('inf')):
   """Yield (time, Generation, None) for each increment of `repository` of a time
   `before` that, oldest first, as its manifest says, or (time, None, the error
@@ -20,7 +30,7 @@ def generations(repository, place, before=float('inf')):
   """
   for when in (item for item in repository.times() if item < before):
     try:
-      yield when, repository.manifest(when, place).generation, None
+      yield when, _manifest(repository, when, place).generation, None
     except Inconclusive:
       raise
     except (Failed, InvalidManifest) as error:

@@ -62,6 +62,17 @@ class TestIndex(ArchiveCase):
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertEqual(self.archive.index(), before)
 
+  def test_the_oldest_that_cannot_be_restored_for_a_moment_is_not_left_out(
+      self):
+    before = self.archive.index()
+    os.unlink(self.index_path())
+    self.pbs.configure(**{'rdiff-backup': self.pbs.program('fails', (
+      'case "$*" in *restore*) mkdir %s && exit 1;; esac\nexec %s "$@"\n' % (
+        self.path('failed'), RDIFF_BACKUP)))})
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertTrue(os.path.exists(self.path('failed')))
+    self.assertEqual(self.archive.index(), before)
+
   def test_made_again_it_still_names_what_is_damaged(self):
     before = self.archive.index()
     flip(self.increment(manifest.MANIFEST), -1)
