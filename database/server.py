@@ -8,7 +8,7 @@ import os
 import signal
 import time
 
-from resilient.durable import lock, read_json
+from resilient.durable import lock, LockTimeout, read_json
 
 from .child import Child, stop_on_sigterm, Stopped
 from .contents import Contents, CREDENTIALS, RELEASE
@@ -87,19 +87,27 @@ def serve(engine, configuration):
   stop_on_sigterm()
   contents = Contents(configuration.contents_directory)
   try:
-    # The server holds the lock too: a successor waits for its end.
-    with lock(os.path.join(contents.directory, 'serve.lock'),
-              deadline=_SUCCESSION) as descriptor:
-      while True:
-        try:
-          _serve_one(engine, configuration, contents, descriptor)
-        except (Failed, OSError, ServerError, ValueError) as error:
-          # Whatever it is, a server that died at any moment or a disk that is
-          # full: nobody else starts a service again that ended by itself.
-          log.error('%s', ' '.join(str(error).split()))
-          time.sleep(_AGAIN)
+    while True:
+      try:
+        _serve_alone(engine, configuration, contents)
+      except LockTimeout as error:
+        log.error('%s: a former server has not ended yet', error)
   except Stopped:
     log.info('stopped')
+
+
+def _serve_alone(engine, configuration, contents):
+  # The server holds the lock too: a successor waits for its end.
+  with lock(os.path.join(contents.directory, 'serve.lock'),
+            deadline=_SUCCESSION) as descriptor:
+    while True:
+      try:
+        _serve_one(engine, configuration, contents, descriptor)
+      except (Failed, OSError, ServerError, ValueError) as error:
+        # Whatever it is, a server that died at any moment or a disk that is
+        # full: nobody else starts a service again that ended by itself.
+        log.error('%s', ' '.join(str(error).split()))
+        time.sleep(_AGAIN)
 
 
 def _serve_one(engine, configuration, contents, descriptor):

@@ -77,14 +77,16 @@ def export(engine, configuration, dump):
 
 def _keep_unchanged(new, old):
   """Let each file in folder `new` that is the same in folder `old` be that
-  file: unchanged for whoever looks at its times."""
+  file: unchanged for whoever looks at its times.  A folder that nobody may
+  write to keeps its new files."""
   for folder, _, names in os.walk(new):
     for name in names:
       path = os.path.join(folder, name)
       before = os.path.join(old, os.path.relpath(path, new))
       if os.path.islink(path):
         continue
-      if (os.path.isfile(before) and not os.path.islink(before)
+      if (os.access(folder, os.W_OK)
+          and os.path.isfile(before) and not os.path.islink(before)
           and os.stat(before).st_mode == os.stat(path).st_mode
           and filecmp.cmp(path, before, shallow=False)):
         os.unlink(path)

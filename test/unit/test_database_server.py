@@ -1,0 +1,83 @@
+"""The service and the exporter, without a server."""
+import contextlib
+import pathlib
+import tempfile
+import types
+import unittest
+from unittest import mock
+
+from database import server, transfer
+from database.child import Stopped
+from database.contents import Contents, remove_tree
+from resilient.durable import lock
+
+from .support import TestCase
+
+
+class _Folder(TestCase):
+
+  def setUp(self):
+    self.folder = pathlib.Path(tempfile.mkdtemp(prefix='server-'))
+    self.addCleanup(remove_tree, self.folder)
+    self.configuration = types.SimpleNamespace(
+      contents_directory=str(self.folder / 'srv'))
+
+
+class ServeTest(_Folder):
+  """The service."""
+
+  def test_it_waits_for_a_former_server_however_long_that_takes(self):
+    (self.folder / 'srv').mkdir()
+    with contextlib.ExitStack() as former, \
+         mock.patch.object(server, 'stop_on_sigterm'), \
+         mock.patch.object(server, '_SUCCESSION', 0), \
+         mock.patch.object(server, '_serve_one', side_effect=Stopped) as serve:
+      former.enter_context(lock(str(self.folder / 'srv/serve.lock')))
+      # When it is said, the former server ends.
+      with mock.patch.object(server.log, 'error', side_effect=(
+          lambda *_: former.close())) as said:
+        server.serve(None, self.configuration)
+    said.assert_called_once()
+    serve.assert_called_once()
+
+
+class ExportTest(_Folder):
+  """The exporter."""
+
+  def setUp(self):
+    super().setUp()
+    contents = Contents(self.configuration.contents_directory)
+    with contents.new() as content:
+      self.content = pathlib.Path(content)
+      (self.content / 'documents').mkdir()
+      for name in ('credentials.json', 'documents.json', 'release.json',
+                   'settings.conf'):
+        (self.content / name).write_text('{}')
+      contents.switch(content)
+    self.engine = types.SimpleNamespace(
+      NAME='Files', answers=lambda content: True,
+      dump=lambda target: pathlib.Path(target, 'rows').write_text('1'))
+
+  def export(self):
+    """Export; return {name: (inode, text)} of the dump."""
+    dump = self.folder / 'dump'
+    dump.mkdir(exist_ok=True)
+    transfer.export(self.engine, self.configuration, str(dump))
+    return {str(path.relative_to(dump / 'content')):
+            (path.stat().st_ino, path.read_text())
+            for path in dump.rglob('*') if path.is_file()}
+
+  def test_folder_that_nobody_may_write_to(self):
+    sites = self.content / 'documents/sites'
+    sites.mkdir()
+    (sites / 'settings.php').write_text('<?php')
+    sites.chmod(0o500)
+    first, second = self.export(), self.export()
+    self.assertEqual('<?php', second['documents/sites/settings.php'][1])
+    self.assertEqual(first['database/rows'], second['database/rows'])
+    self.assertEqual(0o500, 0o777 & (
+      self.folder / 'dump/content/documents/sites').stat().st_mode)
+
+
+if __name__ == '__main__':
+  unittest.main()
