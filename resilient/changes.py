@@ -47,9 +47,12 @@ def kept(configuration):
 
 def _dropped(configuration):
   """Return {path as text: mtime} of files that earlier generations had; that
-  of _OTHERS is the latest that there is of unknown names, or times."""
-  return read_note(configuration.state('dropped.json'), lambda note: {
-    str(path): int(mtime) for path, mtime in note.items()}, {})
+  of _OTHERS is the latest that there is of unknown names, or times.  Of a
+  damaged file, all are unknown."""
+  path = configuration.state('dropped.json')
+  return read_note(path, lambda note: {
+    str(path): int(mtime) for path, mtime in note.items()},
+    {_OTHERS: int(time.time())} if os.path.exists(path) else {})
 
 
 def _note_dropped(configuration, dropped, before, entries):

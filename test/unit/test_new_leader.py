@@ -97,6 +97,15 @@ class TestNewLeader(SameTimeCase):
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.3', 'two')
 
+  def test_a_leader_whose_list_of_files_that_are_gone_is_damaged(self):
+    self.export_and(False, '')
+    with open(self.leader.configuration.state('dropped.json'), 'w',
+              encoding='ascii') as damaged:
+      damaged.write('{')
+    self.export_and(True, 'two')
+    self.assertRestores('1.1', 'one')
+    self.assertRestores('1.3', 'two')
+
   def test_a_new_service_keeps_its_times(self):
     self.forget()
     shutil.rmtree(self.leader.dump)
