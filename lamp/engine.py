@@ -133,6 +133,10 @@ class Engine(Dumps):
       settings.update({'skip-networking': 'on', 'innodb-doublewrite': 'off',
                        'innodb-flush-log-at-trx-commit': '0',
                        'max-allowed-packet': '1G',
+                       'max-statement-time': '0',
+                       # What the leader has is taken, though none makes it now.
+                       'innodb-strict-mode': 'off',
+                       'innodb-force-primary-key': 'off',
                        # Rows of a history have the time that they had.
                        'secure-timestamp': 'no'})
     elif not self._configuration.is_leader:
@@ -160,6 +164,8 @@ class Engine(Dumps):
     Raises Failed.
     """
     return query([*self._client('mariadb', private), '--batch',
+                  # That of the settings is for users.
+                  '--init-command=SET max_statement_time = 0',
                   '--skip-column-names'], text, check=check).stdout
 
   def answers(self, content, private=False):

@@ -134,6 +134,58 @@ class TestDatabases(DatabaseCase):
     said = self.leader.run('export', '--dump', self.leader.path / 'dump')[2]
     self.assertIn('rounded to 6 digits: ratios.t.a\n', said)
 
+  def test_views_that_are_invalid_are_named_and_left_out(self):
+    self.make('''
+      CREATE DATABASE seen;
+      USE seen;
+      CREATE USER poor;
+      GRANT ALL ON seen.* TO poor;
+      CREATE TABLE kept (a int);
+      CREATE TABLE gone (a int);
+      CREATE VIEW v AS SELECT a FROM gone;
+      CREATE VIEW w AS SELECT a FROM v;
+      CREATE DEFINER = poor VIEW blind AS SELECT a FROM kept;
+      CREATE VIEW good AS SELECT a FROM kept;
+      DROP TABLE gone;
+      REVOKE ALL ON seen.* FROM poor;
+      ''', 'DROP DATABASE seen; DROP USER poor;')
+    status, _, said = self.leader.run(
+      'export', '--dump', self.leader.path / 'dump')
+    self.assertEqual(0, status, said)
+    self.assertIn('invalid: seen.v, seen.w\n', said)
+    self.clone.import_(self.leader)
+    self.assertEqual(['blind', 'good'], self.at(
+      self.clone, 'SELECT table_name FROM information_schema.views'
+      ' WHERE table_schema = "seen" ORDER BY 1;'))
+
+  def test_what_no_user_may_make_any_more_is_loaded(self):
+    self.make('''
+      CREATE DATABASE lax;
+      USE lax;
+      SET innodb_strict_mode = OFF, check_constraint_checks = OFF;
+      CREATE TABLE wide (%s) CHARSET latin1;
+      CREATE TABLE blocks (a int PRIMARY KEY) KEY_BLOCK_SIZE = 3;
+      CREATE TABLE positive (a int PRIMARY KEY CHECK (a > 0));
+      INSERT INTO positive VALUES (-1);
+      ''' % ', '.join('c%d char(100)' % number for number in range(190)),
+              'DROP DATABASE lax;')
+    # For the clone; the server of the leader does not read it again.
+    settings = self.leader.content / 'settings.conf'
+    text = settings.read_text()
+    self.addCleanup(settings.write_text, text)
+    settings.write_text(text + 'innodb_force_primary_key = ON\n')
+    self.assertEqual(['0', '0', '-1'], self.assert_carried('''
+      SELECT COUNT(*) FROM lax.wide;
+      SELECT COUNT(*) FROM lax.blocks;
+      SELECT a FROM lax.positive;
+      '''))
+
+  def test_time_that_statements_may_take_is_for_users(self):
+    self.make('SET GLOBAL max_statement_time = 0.01;', '''
+      SET max_statement_time = 0;
+      SET GLOBAL max_statement_time = 0;''')
+    self.export()
+
   def test_unchanged_databases_are_the_same_files(self):
     before, after = ({path.name: (path.stat().st_ino, path.read_bytes())
                       for path in (self.export() / 'database').iterdir()}
