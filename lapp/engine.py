@@ -24,7 +24,8 @@ _PROGRAMS = pathlib.Path('/usr/lib/postgresql')
 _DEADLINE = 600
 # What users set for all, a database or a role would hinder a dump or a load.
 _UNHINDERED = ('-c statement_timeout=0 -c lock_timeout=0'
-               ' -c default_transaction_read_only=off -c role=none')
+               ' -c default_transaction_read_only=off -c role=none'
+               ' -c array_nulls=on')
 # The same, with the first version that has it.
 _UNHINDERED_SINCE = {'idle_session_timeout': 14, 'transaction_timeout': 17}
 
@@ -160,7 +161,11 @@ class Engine(Dumps):
     if private:
       # Made durable when it is complete.
       settings.update(fsync='off', full_page_writes='off',
-                      synchronous_commit='off', autovacuum='off')
+                      synchronous_commit='off', autovacuum='off',
+                      temp_file_limit='-1')
+    elif not self._configuration.is_leader:
+      # All that is stricter, a standby refuses.
+      settings['default_transaction_isolation'] = 'repeatable read'
     return [self._program('postgres', content),
             '-D', os.path.join(content, DATABASE),
             *('--%s=%s' % setting for setting in settings.items())]
@@ -176,11 +181,13 @@ class Engine(Dumps):
   def _client(self, name, database, private):
     return [self._program(name), '-h', self._run_directory,
             '-p', str(self._port(private)), '-U', 'postgres',
-            '-l' if name == 'pg_dumpall' else '-d', database]
+            # In quotes: alone, "key=value" is no name but a way to connect.
+            '-l' if name == 'pg_dumpall' else '-d', "dbname='%s'" % (
+              database.replace('\\', '\\\\').replace("'", "\\'"))]
 
   def _environment(self, private):
     # Any other server than a private one may be older than its clients are.
-    return {'PGOPTIONS': _UNHINDERED + ''.join(
+    return {'PGCLIENTENCODING': 'UTF8', 'PGOPTIONS': _UNHINDERED + ''.join(
       ' -c %s=0' % name for name, first in _UNHINDERED_SINCE.items()
       if private and float(self.version()) >= first)}
 
