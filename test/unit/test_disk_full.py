@@ -143,8 +143,8 @@ class TestFullDisk(DiskCase):
       self.assertFalse(tasks(self.pbs.configuration)['verify-data'].run())
       self.assertIn('there is no room', self.message('verify-data'))
       ledger = self.archive.ledger
-      self.assertEqual([ledger.problem(item) for _, item in
-                        self.archive.index()], ['', '', ''])
+      self.assertEqual([ledger.is_damaged(item) for _, item in
+                        self.archive.index()], [False] * 3)
 
     self.on_disk(5_500_000, story)
 
