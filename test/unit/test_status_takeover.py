@@ -7,6 +7,13 @@ from .support import generation, sealed
 from .test_status import CloneCase, StatusCase
 
 
+def _journal(*done):
+  """Return the journal of a takeover in which the steps `done` are done."""
+  return {'done': list(done), 'title': 'data1', 'at': 1e9, 'broken': 'broken-1',
+          'label': '1.7', 'old': 'computer/slappart1', 'epoch': 2,
+          'leadership': None, 'generation': generation(7).to_json()}
+
+
 class TestNewLeader(StatusCase):
   """Of a clone that took over, in its new role."""
 
@@ -37,7 +44,7 @@ class TestWinner(CloneCase):
   def setUp(self):
     super().setUp()
     self.load()
-    self.state('takeover.json', {'done': list(STEPS)})
+    self.state('takeover.json', _journal(*STEPS))
     self.state('leadership.json', {'epoch': 2})
 
   def test_it_says_what_it_leads(self):
@@ -68,5 +75,5 @@ class TestFrozen(StatusCase):
 
   def test_a_takeover_that_is_not_complete_is_one(self):
     self.assertFine()
-    self.state('takeover.json', {'done': ['fenced', 'replaced']})
+    self.state('takeover.json', _journal('fenced', 'replaced'))
     self.assertProblem('takeover', r'\(left: renamed, promoted, banged\)')
