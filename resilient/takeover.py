@@ -13,7 +13,13 @@ from .durable import lock, LockTimeout
 from .importer import complete as complete_import
 from .master import Master, MasterError
 from .takeover_journal import Journal, leader_name, unfinished
-from .takeover_steps import changed_nothing, complete, give_up, is_superseded
+from .takeover_steps import (
+  changed_nothing,
+  complete,
+  give_up,
+  is_superseded,
+  withdraw,
+)
 
 log = logging.getLogger('resilient.takeover')
 
@@ -52,9 +58,11 @@ def takeover(configuration, force=False, bring_back=False, master=None):
       master = master or Master(configuration)
       own = master.look(configuration.address)
       journal = Journal(configuration)
-      if journal.left and (
-          is_superseded(configuration, own, journal)
-          or changed_nothing(configuration, master, own, journal)):
+      if journal.left and is_superseded(configuration, own, journal):
+        withdraw(configuration, master, own, journal)
+        own = master.look(configuration.address)
+      elif journal.left and changed_nothing(
+          configuration, master, own, journal):
         give_up(configuration, journal)
       if not journal.left:
         if own.title == leader:

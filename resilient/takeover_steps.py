@@ -18,8 +18,7 @@ def is_superseded(configuration, own, journal):
     configuration.role == 'import' and own.type == succession.FROZEN
     # A journal of an earlier release does not tell what the claim was.
     or 'claim' in journal.record
-    and succession.is_claimed(own, leader_name(configuration))
-    and succession.claim_of(own) != journal.record['claim'])
+    and succession.claim_of(own) not in (None, journal.record['claim']))
 
 
 def changed_nothing(configuration, master, own, journal):
@@ -38,6 +37,16 @@ def changed_nothing(configuration, master, own, journal):
   found = succession.find(master, old)
   return found.type != succession.FROZEN and not found.title.startswith(
     succession.BROKEN)
+
+
+def withdraw(configuration, master, own, journal):
+  """Another one took over from this one, whose instance is `own`.  Raises
+  MasterError."""
+  if own.title == leader_name(configuration):
+    # Its own rename was on its way meanwhile: two would have this title.
+    master.rename(configuration.address, succession.broken_title(
+      configuration.address, journal.record['at']))
+  give_up(configuration, journal)
 
 
 def give_up(configuration, journal):
@@ -103,12 +112,13 @@ def _replace(configuration, master, journal):
 def _rename(configuration, master, journal):
   own = master.look(configuration.address)
   leader = leader_name(configuration)
-  if own.title == leader:
-    return
+  if own.title != leader and not is_superseded(configuration, own, journal):
+    master.rename(configuration.address, leader)
+    # Who insists may have taken over while that was on its way.
+    own = master.look(configuration.address)
   if is_superseded(configuration, own, journal):
-    give_up(configuration, journal)
+    withdraw(configuration, master, own, journal)
     raise succession.Lost(succession.describe(own.parameters))
-  master.rename(configuration.address, leader)
 
 
 def _promote(configuration, _master, _journal):

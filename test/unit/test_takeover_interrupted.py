@@ -148,6 +148,41 @@ class TestInterrupted(TakeoverCase):
     self.assertEqual(self.proxy.save(), before)
     self.assertUntouched(self.clone)
 
+  def test_a_rename_that_comes_too_late_is_taken_back(self):
+    for lost in (False, True):
+      with self.subTest(lost=lost):
+        saved = self.proxy.save()
+        self.load()
+        master = Master(self.clone.configuration)
+        rename, look = master.rename, master.look
+
+        def late(address, title, *, _rename=rename, _lost=lost, _to=master):
+          if title == 'data0':
+            # It is on its way to the master for so long.
+            self.take_over(self.other, force=True)
+            if _lost:
+              _to.look = self.lose
+          _rename(address, title)
+        master.rename = late
+        with self.assertRaises(
+            MasterError if lost else takeover.TakeoverRefused):
+          self.take_over(master=master)
+        master.look = look
+        if lost:
+          with self.assertRaisesRegex(
+              takeover.TakeoverRefused, 'was replaced'):
+            self.take_over()
+        self.assertLeads(self.other, self.clone)
+        self.assertUntouched(self.clone)
+        self.proxy.restore(saved)
+        for name in ('takeover.json', 'leadership.json'):
+          os.unlink(self.other.configuration.state(name))
+
+  @staticmethod
+  def lose(*_):
+    """The connection to the master is lost."""
+    raise MasterError('gone')
+
   def lost_and_frozen(self, step):
     """The clone is lost before `step`; the other one takes over, and it comes
     back frozen."""
