@@ -35,6 +35,13 @@ class SameTimeCase(ArchiveCase):
     if pull:
       self.assertTrue(self.run_task('pull'), self.message())
 
+  def remove_all_and_fail(self):
+    """Run an exporter that leaves nothing, and fails."""
+    self.leader.program('data-exporter', (
+      'rm -rf "%s"/* "%s"/.resilient; exit 1\n' % (
+        self.leader.dump, self.leader.dump)))
+    self.assertEqual(exporter.main(self.leader.configuration), 1)
+
   def assertRestores(self, label, text):
     """Generation `label` restores to its manifest, with the marker `text`."""
     self.archive.restore(label, self.path(label))
@@ -84,10 +91,7 @@ class TestSameTime(SameTimeCase):
   def test_of_a_file_whose_export_failed_meanwhile(self):
     self.export_and(True, 'one')
     self.write('one')
-    self.leader.program('data-exporter', (
-      'rm -rf "%s"/* "%s"/.resilient; exit 1\n' % (
-        self.leader.dump, self.leader.dump)))
-    self.assertEqual(exporter.main(self.leader.configuration), 1)
+    self.remove_all_and_fail()
     self.export_and(True, 'two')
     self.assertRestores('1.1', 'one')
     self.assertRestores('1.2', 'two')

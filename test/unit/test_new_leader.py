@@ -49,10 +49,7 @@ class TestNewLeader(SameTimeCase):
     self.export_and(False, '')
     self.copy()
     self.take_over()
-    self.leader.program('data-exporter', (
-      'rm -rf "%s"/* "%s"/.resilient; exit 1\n' % (
-        self.leader.dump, self.leader.dump)))
-    self.assertEqual(exporter.main(self.leader.configuration), 1)
+    self.remove_all_and_fail()
     self.export_and(True, 'two')
     self.assertRestores('1.1', 'one')
     self.assertRestores('2.1', 'two')
