@@ -2,13 +2,14 @@
 neither stop the others nor grow the process.
 
 A client has a few seconds to send its request, which is small; one connection
-is one request; few requests of one client wait for an answer; and where there
-are too many connections, one of the client that has most of them goes, that has
+is one request; clients take turns to be answered; and where there are too many
+connections, one of the client that has most of them goes, that has
 been there for longest without a request.
 """
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import ipaddress
 import logging
 import os
@@ -29,7 +30,8 @@ _PATIENCE = 10
 # than that would refuse clients that are quick.
 _CONNECTIONS = 256
 _CONNECTIONS_OF_ONE = 160
-# So many requests of one client may wait for an answer, or get one.
+# So many requests of one client may wait for the threads, or be there; those
+# that wait for that may be sent away for another client's.
 _REQUESTS_OF_ONE = 16
 _THREADS = 4
 # Seconds between two looks whether all is answered.
@@ -51,23 +53,41 @@ class _Container(wsgi.WSGIContainer):
 
   def __init__(self, application, executor):
     super().__init__(application, executor)
-    # {stream: client}
-    self.busy = {}
+    self.busy = set()
     self.closing = False
+    # {client: [its turns, how many requests have or want one]}
+    self._turns = {}
+
+  @contextlib.asynccontextmanager
+  async def _turn(self, client):
+    """Wait until `client` may have one more request for the threads: another
+    one, who has few, does not wait for all of its."""
+    turns = self._turns.setdefault(
+      client, [asyncio.Semaphore(_REQUESTS_OF_ONE), 0])
+    turns[1] += 1
+    try:
+      async with turns[0]:
+        yield
+    finally:
+      turns[1] -= 1
+      if not turns[1]:
+        del self._turns[client]
 
   async def handle_request(self, request):
-    """Answer `request`; or send it away, when this ends, for then the client
-    asks again, or before too many of one client wait for the threads."""
-    stream, client = request.connection.stream, _client(request.remote_ip)
-    if self.closing or list(
-        self.busy.values()).count(client) >= _REQUESTS_OF_ONE:
-      stream.close()
-      return
-    self.busy[stream] = client
-    try:
-      await super().handle_request(request)
-    finally:
-      del self.busy[stream]
+    """Answer `request`, or send it away when this ends: the client asks again.
+    """
+    stream = request.connection.stream
+    async with self._turn(_client(request.remote_ip)):
+      if self.closing:
+        stream.close()
+      # Else it went while it waited.
+      if stream.closed():
+        return
+      self.busy.add(stream)
+      try:
+        await super().handle_request(request)
+      finally:
+        self.busy.discard(stream)
 
   def _log(self, status_code, request):
     """Log nothing: an URL may have a password or a token in it."""

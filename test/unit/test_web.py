@@ -64,6 +64,16 @@ class TestServer(TestCase):
       self.assertEqual(self.served.ask('GET', '/hint')[0], 200)
       leave.set()
 
+  def test_who_has_many_requests_gets_all_answers(self):
+    answers = []
+    with unittest.mock.patch.object(web, '_REQUESTS_OF_ONE', 2), \
+         contextlib.ExitStack() as beside:
+      for _ in range(20):
+        beside.enter_context(self.thread(
+          lambda: answers.append(self.served.ask('GET', '/')[0])))
+    self.assertEqual(answers, [200] * 20)
+    self.assertFalse(self.served.server._container._turns)
+
   def test_who_has_few_connections_keeps_them(self):
     with unittest.mock.patch.multiple(
         web, _CONNECTIONS=12, _CONNECTIONS_OF_ONE=8):
