@@ -143,15 +143,25 @@ def look(configuration, master):
   except MasterError as error:
     reached = False
     log.info('whether this leader was replaced: %s', error)
-  if not found:
-    found, said = _by_pbs(configuration, reached)
   try:
+    if not found:
+      found, said = _by_pbs(configuration, reached)
     _act(configuration, found, reached, said)
   except essential.DamagedState:
-    if found:
+    if found or _was_replaced(configuration):
       # That is enough, whatever is damaged here.
       _run(configuration.fencer, configuration.fencer_deadline)
     raise
+
+
+def _was_replaced(configuration):
+  """Whether it is known here, for all that can be read, that another one
+  leads."""
+  try:
+    record = _record(configuration)
+  except essential.DamagedState:
+    return False
+  return bool(record) and not record.get('opened')
 
 
 def _act(configuration, found, reached, said):

@@ -28,10 +28,6 @@ class NoInstance(MasterError):
   """No instance has this name."""
 
 
-class NotAllocated(MasterError):
-  """No partition has the instance of this name."""
-
-
 class Instance(typing.NamedTuple):
   """What the master knows of an instance.
 
@@ -62,8 +58,6 @@ def _ask(function, *arguments, **keywords):
   except slapos.slap.NotFoundError as error:
     raise NoInstance('the SlapOS master does not know it: %s' % error
                      ) from error
-  except slapos.slap.ResourceNotReady as error:
-    raise NotAllocated('the SlapOS master has it in no partition') from error
   except Exception as error:
     # Whatever it is: the parser of slapos.slap lets through what it stumbles
     # over, where not the master answers but a page of maintenance, or nothing.
@@ -106,8 +100,7 @@ class Master:
 
   def request(self, title, software_type, parameters, state):
     """Give the instance `title` another type, parameters and state; return its
-    address.  None is ever made: raises NoInstance or NotAllocated if there is
-    none."""
+    address.  None is ever made: raises NoInstance if there is none."""
     configuration = self._configuration
     instance = _ask(
       self._partition(configuration.address).request,

@@ -27,6 +27,8 @@ _LONGEST_ELECTION = 20
 # Seconds that one who did not win leaves to the others, at random: those who
 # wait do not all try again at once.
 _WAIT = (2, 5)
+# Seconds until the master is asked again for what it does not know.
+_AGAIN = 3
 
 
 class Lost(Exception):
@@ -66,7 +68,12 @@ def find(master, address):
   """Return the Instance at `address`, without a title if there is none.  Raises
   MasterError."""
   try:
-    return master.look(address)
+    found = master.look(address)
+    if not found.title:
+      # So answers, too, a master that misses an instance for a moment.
+      time.sleep(_AGAIN)
+      found = master.look(address)
+    return found
   except NoInstance as error:
     log.info('%s: %s', address, error)
     return _NONE

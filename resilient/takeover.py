@@ -116,7 +116,11 @@ def _begin(configuration, master, own, journal, force, bring_back):
     # Once the journal is there, no import begins any more.
     with lock(configuration.state('import.lock'), deadline=(
         configuration.lock_deadline if force else _SHORT_IMPORT)) as descriptor:
-      held, head = _held(configuration, master)
+      try:
+        held, head = _held(configuration, master)
+      except essential.DamagedState:
+        if not force:
+          raise
       if force:
         # Not before the master has answered: else nothing is changed.
         half = complete_import(configuration, descriptor)
@@ -124,7 +128,7 @@ def _begin(configuration, master, own, journal, force, bring_back):
       if held is None:
         raise TakeoverRefused(doubts.nothing_loaded(configuration))
       epoch = _check(configuration, head, force)
-      gone = _is_gone(configuration, head)
+      gone = _is_gone(head)
       journal.write(
         **common, label=held.label, half=half, gone=gone,
         old=head.address if head and not gone else None,
@@ -146,21 +150,25 @@ def _held(configuration, master):
       held and '/' in held.leader) else None
 
 
-def _is_gone(configuration, head):
+def _is_own(configuration, head):
+  """Whether the last claim is ours, of a journal that was lost."""
+  return bool(head) and head.address == configuration.address and bool(
+    # Else this partition was that of a leader, or of a clone, once.
+    head.claim and head.instance.title)
+
+
+def _is_gone(head):
   """Whether the master does not know any more who is to be replaced."""
-  return bool(head) and not head.instance.title and (
-    # Else the claim is ours, of a journal that was lost.
-    head.address != configuration.address)
+  return bool(head) and not head.instance.title
 
 
 def _check(configuration, head, force):
   """Return the largest epoch that anybody tells of.  Raises TakeoverRefused.
   """
-  if head and head.address == configuration.address:
-    # The claim is ours, of a journal that was lost.
+  if _is_own(configuration, head):
     return 0
   found = doubts.doubts(configuration, head)
-  if _is_gone(configuration, head):
+  if _is_gone(head):
     found.reasons.append(
       'the SlapOS master does not know the leader (%s) any more' % head.address)
   elif head and head.claim and (

@@ -60,4 +60,4 @@ def unfinished(configuration):
     return str(error)
   return left and (
     'a takeover was begun here and is not complete (left: %s): run bin/takeover'
-    ' again' % ', '.join(left)) or ''
+    ' again, with the options that it had' % ', '.join(left)) or ''

@@ -5,7 +5,7 @@ import logging
 from . import leadership, succession
 from .durable import remove, write_json
 from .generation import from_json
-from .master import MasterError, NoInstance, NotAllocated
+from .master import MasterError, NoInstance
 from .process import Failed, run
 from .takeover_journal import leader_name, STEPS
 
@@ -94,7 +94,7 @@ def _replace(configuration, master, journal):
       journal.write(old=master.request(
         leader_name(configuration), succession.FROZEN,
         {'namebase': configuration.name}, 'stopped'))
-    except (NoInstance, NotAllocated) as error:
+    except NoInstance as error:
       if not journal.record.get('gone'):
         raise
       log.warning('takeover: nobody is replaced: %s', error)

@@ -141,6 +141,14 @@ class TestHalfLoaded(TakeoverCase):
     self.assertEqual(self.assertForced('3.8'), '')
     self.assertEqual(self.live(), {'marker': 'new', 'other': 'new'})
 
+  def test_or_where_nobody_knows_what_is_loaded(self):
+    self.clone.program('data-importer', self.good.partition('\n')[2])
+    path = self.clone.configuration.state('imported.json')
+    with open(path, 'w', encoding='ascii') as target:
+      target.write('{')
+    self.assertIn('with generation 3.8 ', self.take_over(force=True))
+    self.assertEqual(self.live(), {'marker': 'new', 'other': 'new'})
+
   def test_or_the_one_before_where_it_cannot_be_loaded(self):
     self.importer('grep -q x "%s/other" || exit 1\n%s' % (
       self.clone.dump, self.good.partition('\n')[2]))

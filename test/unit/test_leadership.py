@@ -159,6 +159,17 @@ class TestLeadership(LeadershipCase):
     self.run_task()
     self.assertEqual(self.hooks(), ['f', 'f'])
 
+  def test_damage_keeps_it_from_no_fencer_after_a_restart(self):
+    takeover.takeover(self.clone.configuration)
+    self.assertStopped('took over')
+    self.proxy.stop()
+    leadership.start(self.configuration)
+    path = self.configuration.state('leadership.json')
+    with open(path, 'w', encoding='ascii') as target:
+      target.write('{')
+    self.assertFalse(leadership.task(self.configuration))
+    self.assertEqual(self.hooks(), ['f', 'f'])
+
   def test_brought_back_it_serves_and_exports_again(self):
     takeover.takeover(self.clone.configuration)
     self.assertStopped('took over')

@@ -1,4 +1,5 @@
 """A takeover where the SlapOS master does not know the leader any more."""
+import shutil
 import time
 
 from resilient import exporter, takeover
@@ -55,6 +56,22 @@ class TestGone(TakeoverCase):
     self.assertEqual(pbs[0], 'PBS (data / 2)')
     self.assertForced()
     self.assertEqual(self.proxy.instances()['slappart1'], pbs)
+
+  def test_who_is_not_known_for_a_moment_is_replaced_all_the_same(self):
+    self.load()
+    master, answers = Master(self.clone.configuration), []
+    real = master.look
+
+    def look(address):
+      found = real(address)
+      if address == 'COMP-1/slappart1' and not answers:
+        answers.append(found)
+        return found._replace(title='', type='')
+      return found
+    master.look = look
+    self.take_over(master=master)
+    self.assertTrue(answers)
+    self.assertTakenOver()
 
   def test_who_is_gone_when_an_interrupted_takeover_is_run_again(self):
     self.load()
@@ -119,6 +136,16 @@ class TestSuccessorGone(TakeoverCase):
     self.take_over(self.leader, bring_back=True)
     self.assertEqual(self.proxy.titled('data0'), ['slappart1'])
     self.assertEqual(self.proxy.instances()['slappart2'], self.new)
+
+  def test_a_clone_in_its_partition_takes_over_from_who_leads(self):
+    shutil.rmtree(self.clone.path)
+    clone = self.member('import', 2)
+    self.load(clone, leader='COMP-1/slappart2', epoch=4, sequence=8)
+    self.assertRefused(
+      r'does not know the leader \(COMP-1/slappart2\) any more', clone,
+      forcible=True)
+    self.take_over(clone, force=True)
+    self.assertLeads(clone, self.other)
 
   def test_a_clone_of_it_takes_over_from_who_leads(self):
     clone = self.member('import', 4)
