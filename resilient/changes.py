@@ -95,15 +95,18 @@ def begin(configuration, last, order):
 def _time(names, before, dropped):
   """Return the mtime for the file that has `names`, Entries."""
   entry, others = names[0], dropped.get(_OTHERS, -math.inf)
-  had, times = set(), []
+  least, had = [entry.mtime], set()
   for path in (name.path for name in names):
     old = before.get(path)
-    had.add(old and (old.sha256, old.mtime))
-    times.append(old.mtime if old else dropped.get(encode_path(path), others))
-  latest = max(times)
-  if entry.mtime <= latest and had == {(entry.sha256, latest)}:
-    return latest
-  return max(entry.mtime, max(latest, others) + 1)
+    if old:
+      had.add(old.mtime)
+      least.append(old.mtime + (old.sha256 != entry.sha256))
+    else:
+      # Of a name that no generation had, this asks for nothing.
+      least.append(max(dropped.get(encode_path(path), others), others) + 1)
+  latest = max(least)
+  # One that it had not here, it may have had with others, of other content.
+  return latest if had <= {latest} else max(latest, others + 1)
 
 
 def show(configuration, root, entries, previous):

@@ -7,6 +7,7 @@ import subprocess
 import unittest.mock
 
 from resilient import changes, entries, exporter, manifest
+from resilient.durable import write_json
 
 from .archive_case import ArchiveCase
 from .test_exporter import ExporterCase
@@ -146,6 +147,44 @@ class TestSameTime(SameTimeCase):
     self.export_and(True, 'six')
     for label, text in (('1.1', 'one'), ('1.2', 'two'), ('1.3', 'six')):
       self.assertRestores(label, text)
+
+
+class TestFurtherNames(ExporterCase):
+  """A file that does not change, and has one more name at each export."""
+
+  def setUp(self):
+    super().setUp()
+    self.link('printf x > one && touch -d @%d one && ln one name1' % FIRST)
+
+  def link(self, command):
+    """Export what `command` makes of the dump; return the time of the file."""
+    self.leader.program('data-exporter', (
+      'cd "%s" && %s\n' % (self.leader.dump, command)))
+    self.assertEqual(self.export(), 0)
+    time, = {entry.mtime for entry in manifest.read(self.leader.dump).entries
+             if entry.path != b'other'}
+    return time
+
+  def test_it_keeps_its_time(self):
+    for command in ('ln one name2', 'ln one name3', 'ln one 0'):
+      self.assertEqual(self.link(command), FIRST)
+
+  def test_a_name_that_had_other_content_gives_it_a_later_time(self):
+    self.link('printf y > other && touch -d @%d other' % (FIRST + 5))
+    self.assertEqual(self.link('ln -f one other'), FIRST + 6)
+    # And so does one that is gone, and comes again.
+    self.assertEqual(self.link('rm name1'), FIRST + 6)
+    self.assertEqual(self.link('ln one name1'), FIRST + 7)
+
+  def test_two_files_that_become_one_have_the_later_time(self):
+    self.link('printf x > other && touch -d @%d other' % (FIRST + 5))
+    self.assertEqual(self.link('ln -f one other'), FIRST + 5)
+
+  def test_what_others_may_have_sealed_gives_it_one_later_time(self):
+    write_json(self.leader.configuration.state('dropped.json'), {'': FIRST + 5})
+    self.assertEqual(self.link('true'), FIRST)
+    for name in ('name2', 'name3'):
+      self.assertEqual(self.link('ln one ' + name), FIRST + 6)
 
 
 class TestSealed(ExporterCase):
