@@ -7,7 +7,7 @@ import os
 
 from .durable import remove_tree
 from .entries import describe, encode_path, stamps, Unkeepable
-from .manifest import Difference
+from .manifest import Difference, EXTRA
 from .process import Failed
 from .repair import Mender
 
@@ -34,6 +34,15 @@ def extra(root, found):
   return sorted(stamps(root).keys() - {entry.path for entry in found.entries})
 
 
+def strays(root, found):
+  """Return Differences for what is in the mirror `root` and not in Manifest
+  `found`, or one that says why that cannot be found out."""
+  try:
+    return [Difference(path, EXTRA) for path in extra(root, found)]
+  except OSError as error:
+    return [Difference(b'', str(error))]
+
+
 def _unknown(archive, paths):
   """Return those of `paths` in the mirror that rdiff-backup does not know: it
   would restore an empty file where one that it knows is gone."""
@@ -50,15 +59,23 @@ def _unknown(archive, paths):
     remove_tree(place)
 
 
+def _set_strays_aside(archive, found):
+  paths = extra(archive.path, found)
+  unknown = paths and _unknown(archive, paths)
+  if unknown:
+    log.warning('archive %s: moved to %s: %s', archive.name, archive.place(
+      'strays'), '; '.join(map(encode_path, unknown[:5])))
+    Mender(archive.configuration, archive.path, (),
+           archive.place('strays')).set_aside(unknown)
+
+
 def mend(archive, mender, found):
   """As `mend` of Mender `mender`, of the mirror of `archive`; before that,
   strays are moved to ``.strays-<name>``.  To be called with the lock.  Raises
   OSError."""
-  paths = extra(archive.path, found)
-  strays = paths and _unknown(archive, paths)
-  if strays:
-    log.warning('archive %s: moved to %s: %s', archive.name, archive.place(
-      'strays'), '; '.join(map(encode_path, strays[:5])))
-    Mender(archive.configuration, archive.path, (),
-           archive.place('strays')).set_aside(strays)
+  try:
+    _set_strays_aside(archive, found)
+  except OSError as error:
+    # As of a directory that lost its mode, which is about to be repaired.
+    log.warning('archive %s: its strays stay: %s', archive.name, error)
   return mender.mend(found)

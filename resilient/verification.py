@@ -171,8 +171,7 @@ def _verify_slice(archive, when, generation, start):
   if is_mirror:
     differences = mirror.compare(archive.path, wanted)
     if not start:
-      differences += [manifest.Difference(path, manifest.EXTRA)
-                      for path in mirror.extra(archive.path, found)]
+      differences += mirror.strays(archive.path, found)
   else:
     _require_room(archive, generation, wanted)
     differences = wanted and _differences_of_increment(

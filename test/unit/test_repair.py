@@ -59,6 +59,20 @@ class TestMirror(RepairCase):
     self.assertWhole()
     self.assertTrue(stat.S_ISDIR(os.lstat(self.in_archive('folder')).st_mode))
 
+  def test_a_folder_that_nobody_may_enter(self):
+    os.chmod(self.in_archive('folder'), 0o600)
+    self.assertEqual(self.mend(), '')
+    self.assertWhole()
+
+  def test_a_folder_that_nobody_may_enter_ends_no_verification(self):
+    os.chmod(self.in_archive('folder'), 0o600)
+    now = time.time() + 90000
+    with unittest.mock.patch('time.time', lambda: now):
+      self.assertTrue(verification.task(self.pbs.configuration, self.peer))
+    self.assertEqual(self.message('verify-data'),
+                     'the mirror was damaged, and is repaired')
+    self.assertWhole()
+
   def test_the_manifest_itself(self):
     for damage in (flip, os.unlink, lambda path: os.truncate(path, 100)):
       damage(self.in_archive(manifest.MANIFEST))
