@@ -72,6 +72,11 @@ class Archive:
       {'time': when, 'generation': generation.to_json()}
       for when, generation in index])
 
+  @property
+  def indexed(self):
+    """Whether there is an index, be it of nothing yet, or damaged."""
+    return os.path.exists(self._index_path)
+
   def newest(self):
     """Return the newest verified Generation, or None."""
     index = self.index()
@@ -127,6 +132,8 @@ class Archive:
       # rdiff-backup refuses a backup that is not later than the last; ours are
       # ordered by sequence, whatever became of the clock.
       now = max(int(time.time()), self.repository.last_time() + 1)
+      if not (self.indexed or self.repository.times()):
+        self.write_index([])  # right until what comes is found good
       write_json(self._marker, {'since': now})
       try:
         self.repository.backup(remote, now, held)

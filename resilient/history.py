@@ -1,6 +1,7 @@
 """``bin/adopt``: take the archive of a sibling PBS as one's own; what it holds
 is found out from the manifests in it.
 """
+import contextlib
 import logging
 import os
 import time
@@ -196,7 +197,11 @@ def take(archive, place, index, replaced=None):
   with archive.locked():
     # What changes places with it was not verified.
     remove(_done(archive))
-    # From here to the end the index does not match; a pull would notice.
+    # From here to the end the index does not match; a pull would notice, but
+    # for one of nothing after a pull that was refused.
+    with contextlib.suppress(ValueError):
+      if not archive.index():
+        archive.forget_pull()
     there = os.path.exists(archive.path)
     if there and replaced:
       # What was there has its last name in one step.

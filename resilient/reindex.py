@@ -67,9 +67,10 @@ def check_index(archive):
   try:
     index = archive.index()
     known = dict(index)
-    # What a first pull brought, and did not find good, is not worth an index.
+    # What a first pull brought, and did not find good, is not worth an index:
+    # one of nothing is right until it is.
     if known.keys() <= set(times) and (
-        index or not times or archive.incomplete and len(times) == 1):
+        index or not times or archive.incomplete and archive.indexed):
       return
     log.error('the index of archive %s does not match it', archive.name)
   except ValueError as error:

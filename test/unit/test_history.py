@@ -4,7 +4,7 @@ import shutil
 import unittest.mock
 
 from resilient import command, history
-from resilient.archive import Archive
+from resilient.archive import Archive, Damaged
 from resilient.configuration import Configuration
 from resilient.durable import write_json
 from resilient.process import Failed
@@ -208,6 +208,18 @@ class TestAdoption(ArchiveCase):
       os.utime(os.path.join(source, name), (6, 6))
     history._copy(self.archive, source, place)
     self.assertEqual(history._read(self.archive), {})
+
+  def test_killed_after_a_first_pull_that_was_refused_it_loses_nothing(self):
+    self.lose()
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=Damaged('damaged')):
+      self.assertFalse(self.run_task('pull'))
+    with unittest.mock.patch.object(
+        Archive, 'write_index', side_effect=KeyboardInterrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        history.adopt(self.archive, self.sibling, str)
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.archive.index(), self.before)
 
   def adopt_after_a_kill(self, meanwhile):
     """Kill bin/adopt at its fourth generation, and run it again after

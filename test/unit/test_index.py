@@ -15,6 +15,7 @@ from resilient.status import problems
 from .archive_case import ArchiveCase, flip
 from .partition import RDIFF_BACKUP
 from .support import generation
+from .tree import TreeCase
 
 json_values = strategies.recursive(
   strategies.none() | strategies.booleans() | strategies.integers()
@@ -141,3 +142,56 @@ class TestIndex(ArchiveCase):
     pathlib.Path(self.pbs.configuration.state(
       'verified-data.json')).write_bytes(b'\xff{')
     self.assertEqual(Ledger(self.pbs.configuration, 'data').last, 0)
+
+
+class TestFirstPull(TreeCase):
+  """Until a first pull was good, there is nothing that an index could name."""
+
+  over_ssh = False
+
+  def restores(self):
+    """Let the PBS count its restores; return how many there were."""
+    path = self.path('restores')
+    self.pbs.configure(**{'rdiff-backup': self.pbs.program('counts', (
+      'case "$*" in *restore*) echo >> %s;; esac\nexec %s "$@"\n' % (
+        path, RDIFF_BACKUP)))})
+    return len(pathlib.Path(path).read_text(encoding='ascii')) if (
+      os.path.exists(path)) else 0
+
+  def test_refused_again_and_again_it_counts_as_no_generation(self):
+    self.export({'marker': 'one'})
+    self.restores()
+    for text in ('somebody', 'writes', 'into the dump'):
+      pathlib.Path(self.leader.dump, 'marker').write_text(
+        text, encoding='ascii')
+      self.assertFalse(self.run_task('pull'))
+      self.assertIn('marker: has another', self.message())
+      self.assertEqual(self.archive.index(), [])
+    self.assertEqual(self.restores(), 0)
+    self.archived({'marker': 'two'})
+    self.assertEqual(self.archive.newest().label, '1.2')
+
+  def test_lost_meanwhile_it_is_made_again(self):
+    self.export({'marker': 'one'})
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=Damaged('damaged')):
+      for _ in range(2):
+        self.assertFalse(self.run_task('pull'))
+    os.unlink(self.pbs.configuration.state('archive-data.json'))
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual([item.label for _, item in self.archive.index()], ['1.1'])
+
+  def test_over_what_has_no_manifests_it_looks_for_them_once(self):
+    self.archived({'marker': 'one'})
+    self.export({'marker': 'two'})
+    # As it is with an archive of the former stack.
+    os.unlink(self.pbs.configuration.state('archive-data.json'))
+    self.restores()
+    with unittest.mock.patch.object(
+        manifest, 'read', side_effect=manifest.InvalidManifest('none')):
+      self.assertFalse(self.run_task('pull'))
+      once = self.restores()
+      self.assertFalse(self.run_task('pull'))
+    self.assertEqual((once, self.restores()), (1, 1))
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertEqual(self.archive.newest().label, '1.2')
