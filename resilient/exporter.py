@@ -182,8 +182,8 @@ def export(configuration):
   if os.path.islink(configuration.dump_directory):
     raise ExportFailed('%s is a link, which no PBS can pull: let it be a'
                        ' directory' % configuration.dump_directory)
-  os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
   try:
+    os.makedirs(configuration.dump_directory, mode=0o700, exist_ok=True)
     with lock(configuration.state('dump.lock'),
               deadline=configuration.lock_deadline) as descriptor:
       kept = changes.kept(configuration)
@@ -198,12 +198,12 @@ def export(configuration):
         run([configuration.exporter], configuration.export_deadline,
             lock=descriptor)
         generation = seal(configuration, previous, order)
+        remove(_marker(configuration))
+        return generation
       except (Failed, ExportFailed, OSError) as error:
         raise ExportFailed('%s; %s' % (
           error, _keep_seal(configuration))) from error
-      remove(_marker(configuration))
-      return generation
-  except essential.DamagedState as error:
+  except (essential.DamagedState, OSError) as error:
     raise ExportFailed('%s; nothing was exported' % error) from error
   except LockTimeout as error:
     raise ExportFailed(

@@ -90,6 +90,18 @@ class TestFailure(ExporterCase):
         self.export_of('', status=1)
         self.export_of('six')
 
+  def test_a_disk_that_is_full_before_the_exporter_runs(self):
+    self.export_of('one')
+    # As of a leader of an older release.
+    os.unlink(self.leader.configuration.state('sealed.manifest'))
+    for place in (changes, exporter):
+      with self.subTest(place=place.__name__), unittest.mock.patch.object(
+          place, 'write_json', side_effect=OSError(
+            errno.ENOSPC, 'No space left on device')):
+        self.assertEqual(self.export(), 1)
+      self.assertRegex(self.message(), 'No space left.*; nothing was exported')
+      self.assertEqual(self.look(), '1.1')
+
   def test_the_number_is_known_without_seal_and_manifest(self):
     self.export_of('one')
     os.unlink(self.leader.configuration.state('sealed.json'))
