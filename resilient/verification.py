@@ -26,6 +26,12 @@ _MIRROR_AGE = 86400
 _NAMED = 5
 
 
+def _begun(index, ledger):
+  """Return what of `index` is verified in part, a list of one item, or []."""
+  return [item for item in index
+          if item[1].digest == ledger.progress.get('digest')]
+
+
 def choose(archive, interval, now):
   """Return (time, Generation) of what is to be verified now, or None.
 
@@ -35,8 +41,7 @@ def choose(archive, interval, now):
   if not index or archive.incomplete or archive.repository.cut_short:
     # A pull is due, and does more than we would.
     return None
-  begun = [item for item in index
-           if item[1].digest == ledger.progress.get('digest')]
+  begun = _begun(index, ledger)
   if begun:
     return begun[0]
   if abs(now - ledger.at(index[-1][1])) > _MIRROR_AGE:
@@ -53,9 +58,14 @@ def late(archive, interval, since, now):
   since: when the partition was deployed.  A clock set back hides nothing.
   """
   index, ledger = archive.index(), archive.ledger
-  for what, moment, longest in index and (
-      ('', ledger.last, interval + _MIRROR_AGE),
-      (': its newest generation', ledger.at(index[-1][1]), 2 * _MIRROR_AGE)):
+  if not index:
+    return ''
+  turns = [('', ledger.last, interval + _MIRROR_AGE)]
+  if not _begun(index, ledger):
+    # Else it waits for the last slice; that the next does not come is seen.
+    turns.append((': its newest generation', ledger.at(index[-1][1]),
+                  2 * _MIRROR_AGE))
+  for what, moment, longest in turns:
     if min(abs(now - moment), now - since) >= longest:
       return 'archive %s%s was not verified within %d s' % (
         archive.name, what, longest)

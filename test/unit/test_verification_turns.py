@@ -1,6 +1,7 @@
 """The archive is read again in turns, and that it is not is told."""
 import unittest.mock
 
+from resilient import verification
 from resilient.durable import write_json
 from resilient.tasks import tasks
 
@@ -77,6 +78,21 @@ class TestTurns(VerificationCase):
     self.assertEqual(self.topics(), [])
     self.now += 2 * DAY
     self.assertEqual(self.topics(), ['verification'])
+
+  def test_a_large_one_that_is_read_for_days_is_no_alarm_until_it_stops(self):
+    write_json(self.pbs.configuration.state('deployed.json'), {'at': 0})
+    with unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 1):
+      for _ in range(3):
+        self.assertIsNone(self.verify(hours=23))
+        self.assertEqual(self.topics(), [])
+      self.now += 2 * DAY
+      self.assertRegex(self.problem().text, 'archive data was not verified')
+      # The last slice; what waited for it is next.
+      self.assertEqual(self.verify(), 'verified')
+      self.verify(hours=0)
+      self.assertEqual(self.archive.ledger.progress['digest'],
+                       self.archive.newest().digest)
+      self.assertEqual(self.topics(), [])
 
   def test_it_comes_after_pull_and_push(self):
     names = list(tasks(self.pbs.configuration))
