@@ -49,8 +49,10 @@ def _found(archive, known):
       found[generation] = when
     elif found and isinstance(error, Failed):
       # Damage reaches back to the oldest: so this may be good.
-      raise Failed('the index of archive %s is not made again: %s' % (
-        archive.name, error)) from error
+      raise Failed(
+        'the index of archive %s is not made again: %s; if that stays so, copy'
+        " a sibling's archive, and: bin/adopt --force %s <the copy>" % (
+          archive.name, error, archive.name)) from error
     else:
       log.warning('archive %s: what is of time %d is not in the index: %s',
                   archive.name, when, error)
