@@ -59,6 +59,15 @@ class TakeoverCase(FamilyCase):
     with self.assertRaises(MasterError):
       self.take_over(place, master=master, **keywords)
 
+  def take_over_from_exporter(self):
+    """Clone data1 takes over from a leader that exported in epoch 3."""
+    self.leader.serve({'marker': 'old'})
+    write_json(self.leader.configuration.state('leadership.json'), {'epoch': 3})
+    self.assertEqual(exporter.main(self.leader.configuration), 0)
+    self.load()
+    self.take_over()
+    self.proxy.root_pass()
+
   def freeze(self, place):
     """The node has given `place` its new role."""
     place.configure(role='frozen', **{'ip': '', 'notifier-port': ''})

@@ -1,8 +1,7 @@
 """Claims that are left over from an earlier takeover, at a real slapproxy."""
 import time
 
-from resilient import exporter, leadership, succession, takeover
-from resilient.durable import write_json
+from resilient import leadership, succession, takeover
 from resilient.master import Master, MasterError
 
 from .test_takeover import TakeoverCase
@@ -14,12 +13,7 @@ class TestLeftOver(TakeoverCase):
 
   def setUp(self):
     super().setUp()
-    self.leader.serve({'marker': 'old'})
-    write_json(self.leader.configuration.state('leadership.json'), {'epoch': 3})
-    self.assertEqual(exporter.main(self.leader.configuration), 0)
-    self.load()
-    self.take_over()
-    self.proxy.root_pass()
+    self.take_over_from_exporter()
     self.freeze(self.leader)
     self.take_over(self.leader, bring_back=True)
     self.assertLeads(self.leader, self.clone)

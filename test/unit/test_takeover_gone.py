@@ -2,8 +2,7 @@
 import shutil
 import time
 
-from resilient import exporter, takeover
-from resilient.durable import write_json
+from resilient import takeover
 from resilient.master import Master, NoInstance
 from resilient.takeover_journal import unfinished
 
@@ -105,12 +104,7 @@ class TestSuccessorGone(TakeoverCase):
 
   def setUp(self):
     super().setUp()
-    self.leader.serve({'marker': 'old'})
-    write_json(self.leader.configuration.state('leadership.json'), {'epoch': 3})
-    self.assertEqual(exporter.main(self.leader.configuration), 0)
-    self.load()
-    self.take_over()
-    self.proxy.root_pass()
+    self.take_over_from_exporter()
     self.load(self.other, leader='COMP-1/slappart2', epoch=4, sequence=8)
     # The time tells its title from that of the takeover before.
     time.sleep(1)
