@@ -99,13 +99,15 @@ def _newest(configuration, kept):
 
   kept: the one beside the dump, or None.
   """
-  known = [kept]
+  root = configuration.dump_directory
   try:
-    known.append(manifest.read(configuration.dump_directory))
+    generation, _ = manifest.outline(root)
+    # Else it is the same, as a rule: that takes long to parse.
+    if kept is None or generation.order > kept.generation.order:
+      return manifest.read(root)
   except manifest.InvalidManifest as error:
     log.info('no previous generation in the dump: %s', error)
-  return max(filter(None, known), default=None,
-             key=lambda found: found.generation.order)
+  return kept
 
 
 def seal(configuration, previous, order):
