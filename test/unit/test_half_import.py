@@ -5,7 +5,7 @@ import unittest.mock
 
 from resilient import clone, half_import, importer, takeover
 from resilient.durable import lock
-from resilient.master import Master, MasterError
+from resilient.master import MasterError
 from resilient.status import problems
 
 from .support import killed_before, same_mtime, sealed
@@ -163,14 +163,7 @@ class TestHalfLoaded(TakeoverCase):
 
   def test_without_a_master_nothing_is_loaded(self):
     before = self.live(), clone.verified(self.clone.configuration)
-    master = Master(self.clone.configuration)
-    real = master.look
-
-    def look(address):
-      if address == 'COMP-1/slappart1':
-        raise MasterError('gone')
-      return real(address)
-    master.look = look
+    master = self.master_that_raises(MasterError('gone'))
     with self.assertRaisesRegex(MasterError, 'gone'):
       self.take_over(force=True, master=master)
     self.assertEqual(

@@ -68,6 +68,19 @@ class TakeoverCase(FamilyCase):
     self.take_over()
     self.proxy.root_pass()
 
+  def master_that_raises(self, error):
+    """Return a Master of clone data1 that raises `error` when it is asked for
+    the leader."""
+    master = Master(self.clone.configuration)
+    real = master.look
+
+    def look(address):
+      if address == self.leader.configuration.address:
+        raise error
+      return real(address)
+    master.look = look
+    return master
+
   def freeze(self, place):
     """The node has given `place` its new role."""
     place.configure(role='frozen', **{'ip': '', 'notifier-port': ''})

@@ -35,14 +35,7 @@ class TestGone(TakeoverCase):
   def test_whose_computer_is_gone(self):
     self.load()
     self.proxy.free('slappart1')
-    master = Master(self.clone.configuration)
-    real = master.look
-
-    def look(address):
-      if address == 'COMP-1/slappart1':
-        raise NoInstance('no such computer')
-      return real(address)
-    master.look = look
+    master = self.master_that_raises(NoInstance('no such computer'))
     self.assertRefused(_UNKNOWN, forcible=True, master=master)
     self.take_over(force=True, master=master)
     self.assertAlone()
