@@ -95,7 +95,7 @@ def kill_group(process):
 
 
 def run(command, deadline, accepted=(0,), environment=None, lock=None,
-        capture=False):
+        capture=False, largest=None):
   """Run `command`, a list, and return its Result.
 
   deadline: seconds after which it is ended, with all that it started.
@@ -104,6 +104,8 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
   lock: descriptor of a lock that it holds, too.
   capture: its standard output is data for the caller: `output` is that alone
     and whole, while its standard error is logged.
+  largest: how many bytes of that there may be; a program that prints more is
+    ended, and failed.
 
   Raises Failed, also as Inconclusive.
   """
@@ -128,7 +130,9 @@ def run(command, deadline, accepted=(0,), environment=None, lock=None,
       timer.start()
       try:
         with process.stdout:
-          data = process.stdout.read()
+          data = process.stdout.read(-1 if largest is None else largest + 1)
+        if largest is not None and len(data) > largest:
+          raise Failed('%s answers with more than %d bytes' % (name, largest))
         status = process.wait()
       finally:
         timer.cancel()

@@ -8,6 +8,8 @@ from .durable import write_if_changed
 from .process import Failed, run
 
 _ANSWER_DEADLINE = 60
+# Bytes; a broken member must not fill the memory of this one.
+_LARGEST_ANSWER = 4 << 20
 # What ssh exits with when it could not connect, or log in.
 _NO_CONNECTION = 255
 # Seconds that a peer may need until it knows our key.
@@ -75,7 +77,8 @@ class Remote:
     """
     try:
       result = run(
-        [*self.command, self.alias, request], deadline, capture=True)
+        [*self.command, self.alias, request], deadline, capture=True,
+        largest=_LARGEST_ANSWER)
     except Failed as error:
       if error.status == _NO_CONNECTION and self._is_new():
         raise NotIntroduced(str(error)) from error

@@ -109,6 +109,12 @@ process.run(['sh', '-c', 'head -c 600000000 /dev/zero'], 60)
     error = self.failure(['sh', '-c', 'echo why >&2; exit 3'], capture=True)
     self.assertIn('status 3: why', str(error))
 
+  def test_an_answer_without_end_is_a_failure(self):
+    self.assertIn('yes answers with more than 4096 bytes', str(self.failure(
+      ['yes'], 600, capture=True, largest=4096)))
+    self.assertEqual(process.run(
+      ['printf', 'four'], 20, capture=True, largest=4).output, b'four')
+
   def test_the_program_holds_the_lock_it_was_given(self):
     with lock(self.path('lock')) as held:
       process.run(['sh', '-c', 'sleep 600 > /dev/null 2>&1 & echo $! > %s' % (
