@@ -126,7 +126,9 @@ def verified(archive, repository, report, until=float('inf')):
       report('generation %s is verified' % index[-1][1].label)
   if not index or index[-1][0] != repository.last_time():
     raise NotAdopted('the newest generation in it is damaged')
-  return index
+  # What was pulled twice, because it was not noted first, counts once.
+  last = {generation: when for when, generation in index}
+  return sorted((when, generation) for generation, when in last.items())
 
 
 def _would_be_lost(archive, index):

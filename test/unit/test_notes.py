@@ -172,16 +172,18 @@ class TestArchive(ArchiveCase, DamageCase):
     self.damage(configuration, ['history-data.json'], look)
 
   def test_a_copy_that_is_to_be_adopted_is_verified_again(self):
-    archive, identity = self.archive, generation(5)
-    expected = [(when, identity) for when in archive.repository.times()]
+    archive = self.archive
+    held = {when: generation(number) for number, when in enumerate(
+      archive.repository.times(), 1)}
 
     def look(path):
       damage = path.read_bytes()
       self.assertEqual(history.verified(
-        archive, archive.repository, lambda _: None), expected)
+        archive, archive.repository, lambda _: None), sorted(held.items()))
       path.write_bytes(damage)
-      history.forget(archive, {identity.digest})
+      history.forget(archive, {item.digest for item in held.values()})
       self.assertEqual(read_json(path), {})
 
-    with unittest.mock.patch.object(history, '_verify', lambda *_: identity):
+    with unittest.mock.patch.object(
+        history, '_verify', lambda _, repository, when: held[when]):
       self.damage(archive.configuration, ['adopting-data.json'], look)

@@ -1,4 +1,5 @@
 """A PBS takes what it lacks from its sibling, by itself, over a real sshd."""
+import os
 import pathlib
 import shutil
 import unittest.mock
@@ -51,6 +52,24 @@ class TestLost(SiblingCase):
     self.assertEqual(self.labels(), ['1.4'])
     self.assertEqual(len(self.archive_at(self.pbs).repository.times()), 2)
     self.assertTrue(self.adopt())
+    self.assertWhole()
+
+  def test_a_pull_of_the_sibling_that_was_killed_while_it_verified_counts_once(
+      self):
+    self.go_on('four')
+    # The first is before the pull.
+    with unittest.mock.patch.object(
+        Archive, 'judge', side_effect=(None, KeyboardInterrupt)):
+      with self.assertRaises(KeyboardInterrupt):
+        self.pull(self.other)
+    # As by an export that failed.
+    os.utime(self.leader.dump)
+    self.pull_both()
+    self.assertEqual(len(self.archive_at(self.other).repository.times()), 5)
+    self.lose()
+    self.pull(self.pbs)
+    self.assertTrue(self.adopt(), self.message('adopt-data'))
+    self.assertEqual(self.labels(), ['1.1', '1.2', '1.3', '1.4'])
     self.assertWhole()
 
   def test_a_first_pull_that_was_refused_hinders_nothing(self):
