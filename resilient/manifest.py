@@ -186,6 +186,12 @@ def outline(root):
       json.loads(line).get('size', 0) for line in lines)
 
 
+def side_by_side(entries):
+  """Return `entries` with all names of a file side by side."""
+  return sorted(entries, key=lambda entry: (
+    entry.path if entry.link is None else entry.link, entry.link is not None))
+
+
 def moment(generation):
   """Return the mtime of the manifest of `generation`: programs that compare
   size and mtime see each generation, even two within one second."""

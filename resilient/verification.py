@@ -20,6 +20,9 @@ log = logging.getLogger('resilient.verification')
 # is never large.  A single larger file is read in one run.
 _SLICE_BYTES = 1 << 30
 _SLICE_ENTRIES = 10000
+# Less where so many increments are newer: a restore writes a file anew for each
+# in which it changed.
+_NEWER = 100
 # The mirror is what a clone gets next, and the base of all the history.
 _MIRROR_AGE = 86400
 # How many damaged entries are looked for, where each costs a restore.
@@ -72,12 +75,14 @@ def late(archive, interval, since, now):
   return ''
 
 
-def _slice(entries, start):
-  """Return how many of `entries`, from number `start` on, one run reads."""
+def _slice(entries, start, newer):
+  """Return how many of `entries`, from number `start` on, one run reads, where
+  `newer` increments are newer."""
+  share = 1 + newer // _NEWER
   size = count = 0
-  for entry in entries[start:start + _SLICE_ENTRIES]:
+  for entry in entries[start:start + max(1, _SLICE_ENTRIES // share)]:
     size += entry.size or 0
-    if count and size > _SLICE_BYTES:
+    if count and size > _SLICE_BYTES // share:
       break
     count += 1
   # The names of one file belong together.
@@ -85,12 +90,6 @@ def _slice(entries, start):
          and entries[start + count].link is not None):
     count += 1
   return count
-
-
-def _in_order(entries):
-  """Return `entries` with all names of a file side by side."""
-  return sorted(entries, key=lambda entry: (
-    entry.path if entry.link is None else entry.link, entry.link is not None))
 
 
 def _restored(archive, when, found, wanted):
@@ -167,16 +166,17 @@ def _verify_slice(archive, when, generation, start):
   """Verify one slice of a generation.  Returns the number of the entry to go on
   with, or None after the last.  Raises Damaged, InvalidManifest, Failed,
   TransferFailed."""
+  newer = sum(time > when for time in archive.repository.times())
   is_mirror = when == archive.index()[-1][0]
   if is_mirror:
     found = manifest.read(archive.path)
   else:
     _require_room(archive, generation)
     found = _manifest_of(archive, when, generation)
-  entries = _in_order(found.entries)
+  entries = manifest.side_by_side(found.entries)
   # A ledger that was damaged must not make anything count as read.
   start = start if start < len(entries) else 0
-  end = start + _slice(entries, start)
+  end = start + _slice(entries, start, newer)
   wanted = entries[start:end]
   if is_mirror:
     differences = mirror.compare(archive.path, wanted)

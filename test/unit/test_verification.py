@@ -65,6 +65,16 @@ class TestVerification(VerificationCase):
       self.verify()
       self.assertRegex(self.verify(hours=0), '1.2 is damaged: .*marker')
 
+  def test_of_a_generation_that_is_older_less_is_read_at_once(self):
+    with unittest.mock.patch.object(verification, '_NEWER', 2), \
+        unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 6):
+      self.assertIsNone(self.verify())
+      # Of its four entries, the rest.
+      self.assertEqual(self.verify(hours=0), 'verified')
+      self.assertEqual(self.last(), '1.1')
+      self.assertEqual(self.verify(), 'verified')
+      self.assertEqual(self.last(), '1.2')
+
   def test_pulls_in_between_let_it_go_on_where_it_was(self):
     flip(self.increment('marker'), -1)
     with unittest.mock.patch.object(verification, '_SLICE_ENTRIES', 1):
