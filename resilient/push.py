@@ -5,14 +5,13 @@ import json
 import logging
 import time
 
-from .archive import Archive
 from .durable import write_json
 from .entries import ARCHIVE_DATA
 from .generation import from_json, is_newer
 from .process import run
 from .progress import measured
 from .ssh import Remote
-from .transfer import run_task, TransferFailed
+from .transfer import archive_of, run_task, TransferFailed
 
 log = logging.getLogger('resilient.push')
 
@@ -39,22 +38,40 @@ def _note(configuration, peer, status):
              dict(status, at=time.time()))
 
 
+def _is_whole(archive):
+  """Whether the mirror is the newest generation.  It goes back to that if the
+  last pull was cut short: the leader may never be there again.
+
+  Raises Failed, LockTimeout.
+  """
+  if not archive.incomplete:
+    return True
+  with archive.locked() as held:
+    archive.settle(held)
+    # Else the last pull came to its end, and was refused.
+    if archive.repository.times()[-1:] != [archive.index()[-1][0]] or (
+        archive.mend()):
+      return False
+    archive.forget_pull()
+  return True
+
+
 def push(configuration, peer, report):
   """Push if the clone's newest generation is older than the archive's.
 
   Raises what transfer.py expects.
   """
-  archive = Archive(configuration, peer.name)
+  archive = archive_of(configuration, peer)
   remote = Remote(configuration, peer)
   generation = archive.newest()
   if not is_newer(generation, _ask(configuration, peer, remote)):
     report.quiet = True
     return
   report.generation = generation.label
-  if archive.incomplete:
+  if not _is_whole(archive):
     raise TransferFailed(
-      'the last pull did not complete, so the archive may be mixed:'
-      ' nothing is pushed until a pull succeeds')
+      'the last pull was refused, so the archive is mixed: nothing is pushed'
+      ' until a pull succeeds')
   with measured(configuration, remote):
     run([configuration.rsync, '--rsh', ' '.join(remote.command),
          '--exclude', '/' + ARCHIVE_DATA, *RSYNC_OPTIONS,

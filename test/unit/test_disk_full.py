@@ -6,7 +6,7 @@ import time
 import unittest
 import unittest.mock
 
-from resilient import equeue, reserve
+from resilient import clone, equeue, reserve
 from resilient.tasks import tasks
 
 from . import small_disk
@@ -100,7 +100,8 @@ class TestFullDisk(DiskCase):
       self.archive.restore('1.3', self.path('restored', 'now'))
       self.assertFalse(self.run_task('pull'))
       self.assertTrue(self.run_task('prune'))
-      self.assertFalse(self.run_task('push'))
+      self.assertTrue(self.run_task('push'), self.message('push-data'))
+      self.assertEqual(clone.newest(self.clone.configuration).label, '1.3')
       small_disk.resize(self.disk, 30_000_000)
       self.assertTrue(self.run_task('pull'), self.message())
       self.assertHistory('1.1', '1.2', '1.3', '1.4')

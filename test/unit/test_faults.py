@@ -71,12 +71,25 @@ class TestPull(PullCase):
     self.kill_at_half(receiving=False)
     self.assertTrue(self.archive.incomplete)
     self.assertEqual(self.archive.newest().label, '1.1')
-    self.assertFalse(self.run_task('push'))
     self.assertTrue(self.run_task('pull'), self.message())
     self.assertFalse(self.archive.incomplete)
     self.assertSame(self.archive.path, self.many('second'))
     self.archive.restore('1.1', self.path('restored'))
     self.assertSame(self.path('restored'), {'marker': 'old'})
+
+  def test_killed_and_the_leader_lost_the_last_generation_is_pushed(self):
+    self.archived({'marker': 'old'})
+    self.export(self.many('second'))
+    self.kill_at_half(receiving=False)
+    self.leader_sshd.stop()
+    self.peers_are_known()
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertSame(self.clone.configuration.state('staging'),
+                    {'marker': 'old'})
+    # The next one comes, should the leader be there again.
+    self.leader_sshd.start()
+    self.assertTrue(self.run_task('pull'), self.message())
+    self.assertSame(self.archive.path, self.many('second'))
 
   def test_a_leader_that_is_gone_is_a_failure_and_a_reason(self):
     self.export({'marker': 'one'})
