@@ -1,6 +1,7 @@
 """A copy of a generation, in a folder of a clone: is it whole?"""
 import contextlib
 import os
+import stat
 
 from . import manifest
 
@@ -31,6 +32,7 @@ def verify(root, what, generation, mend=None, durable=False):
   try:
     found = manifest.read(root)
   except manifest.InvalidManifest as error:
+    _drop(root, [manifest.Difference(os.fsencode(manifest.MANIFEST), '')])
     raise Unverified('%s: %s' % (what, error)) from error
   if found.generation != generation:
     raise Unverified('%s holds generation %s, not %s' % (
@@ -52,4 +54,6 @@ def _drop(root, differences):
     inside = os.path.commonpath((root, folder)) == root
     if difference.path and inside and not os.path.isdir(path):
       with contextlib.suppress(OSError):
+        # The next push gives the folder its mode again.
+        os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | 0o700)
         os.unlink(path)

@@ -1,4 +1,5 @@
 """The entries of a dump: what is there, name by name."""
+import errno
 import hashlib
 import os
 import stat
@@ -16,6 +17,10 @@ LONGEST_PATH = 3000
 # Folders in folders; rdiff-backup's own limit is not much larger.
 DEEPEST = 900
 _BLOCK = 1 << 20
+# What is wrong with one entry, and not with this process or machine.
+_UNREADABLE = frozenset((
+  errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.EBADMSG,
+  errno.EUCLEAN))
 _KINDS = {
   stat.S_IFREG: 'file',
   stat.S_IFDIR: 'directory',
@@ -145,13 +150,15 @@ def scan(root, durable=False, unkeepable=None):
       try:
         entry = entry_of(path)
         if entry is None:
-          raise FileNotFoundError(0, 'it vanished')
+          raise FileNotFoundError(errno.ENOENT, 'it vanished')
         yield entry
         if entry.type == 'directory':
           yield from walk(path + b'/')
       except Unkeepable as error:
         refuse(str(error))
-      except (PermissionError, FileNotFoundError) as error:
+      except OSError as error:
+        if error.errno not in _UNREADABLE:
+          raise
         refuse('%s cannot be read (%s)' % (encode_path(path), error.strerror))
     if durable:
       fsync_directory(directory)

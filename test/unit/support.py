@@ -1,5 +1,6 @@
 """What the unit tests share: places, waits, faults."""
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -12,8 +13,9 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
-from resilient import manifest
+from resilient import entries, manifest
 from resilient.durable import make_directories_writable
 from resilient.generation import Generation
 
@@ -78,6 +80,20 @@ def same_mtime(path, data):
 _CHANGES = frozenset((
   'os.rename', 'os.remove', 'os.rmdir', 'os.mkdir', 'os.chmod', 'open',
   'ctypes.dlsym'))
+
+
+@contextlib.contextmanager
+def unreadable(path):
+  """Let this process meet a bad sector in file `path`, under any name."""
+  bad, read = os.stat(path).st_ino, entries._digest
+
+  def digest(path, durable):
+    if os.stat(path).st_ino == bad:
+      raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return read(path, durable)
+
+  with unittest.mock.patch.object(entries, '_digest', digest):
+    yield
 
 
 def _died(prepare, function, number):

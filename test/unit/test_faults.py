@@ -5,9 +5,9 @@ import shlex
 import signal
 import sys
 
-from resilient import clone
+from resilient import clone, copies
 
-from .support import same_mtime, wait_until
+from .support import same_mtime, unreadable, wait_until
 from .tree import TreeCase
 
 # Carries so many bytes at most to a gate, and says how many.
@@ -178,6 +178,48 @@ class TestPush(TreeCase):
     self.assertFalse(self.run_task('push'))
     self.assertIn('marker: has another sha256', self.message('push-data'))
     self.assertIsNone(clone.newest(self.clone.configuration))
+
+  def assertSentAgain(self):
+    """What does not match is sent again, by the second push."""
+    self.configure(rsync=self.leader.options['rsync'])
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertEqual(clone.newest(self.clone.configuration).label,
+                     self.archive.newest().label)
+
+  def test_a_byte_flipped_in_a_read_only_folder_is_repaired(self):
+    self.leader.program('data-exporter', (
+      'mkdir -p {0}/folder; chmod 755 {0}/folder; echo x > {0}/folder/inner;'
+      ' chmod 555 {0}/folder\n'.format(self.leader.dump)))
+    self.archived({})
+    staging = self.clone.configuration.state('staging')
+    self.addCleanup(os.chmod, os.path.join(staging, 'folder'), 0o755)
+    self.break_transport(
+      'mtime=$(stat -c %y {0}); chmod +w {0}; printf "y\n" > {0};'
+      ' touch -d "$mtime" {0}; chmod $(stat -c %a {1}) {0}'.format(
+        os.path.join(staging, 'folder/inner'),
+        os.path.join(self.archive.path, 'folder/inner')))
+    self.assertFalse(self.run_task('push'))
+    self.assertIn('folder/inner', self.message('push-data'))
+    self.assertSentAgain()
+
+  def test_a_byte_flipped_in_the_manifest_is_repaired(self):
+    path = os.path.join(self.clone.configuration.state('staging'),
+                        '.resilient/manifest')
+    self.break_transport(
+      'mtime=$(stat -c %y {0}); printf x | dd of={0} bs=1 seek=9 conv=notrunc'
+      ' status=none; touch -d "$mtime" {0}'.format(path))
+    self.assertFalse(self.run_task('push'))
+    self.assertIn('manifest', self.message('push-data'))
+    self.assertSentAgain()
+
+  def test_a_file_of_the_clone_that_cannot_be_read_is_sent_again(self):
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    staging = self.clone.configuration.state('staging')
+    with unreadable(os.path.join(staging, 'other')):
+      with self.assertRaisesRegex(copies.Unverified, 'other: is missing'):
+        copies.verify(staging, 'the copy', self.archive.newest())
+    self.archived({'marker': 'two', 'other': 'same'})
+    self.assertSentAgain()
 
   def push_through(self, most):
     """Push through a link that breaks after `most` bytes.  Returns whether that

@@ -13,7 +13,7 @@ from resilient.status import problems
 
 from .archive_case import ArchiveCase, flip
 from .partition import RDIFF_BACKUP, write_tree
-from .support import same_mtime
+from .support import same_mtime, unreadable
 
 _CONTENT = {
   'marker': 'three', 'same': 'never changes', 'folder/inner': 'x' * 5000,
@@ -58,6 +58,17 @@ class TestMirror(RepairCase):
     self.assertEqual(self.mend(), '')
     self.assertWhole()
     self.assertTrue(stat.S_ISDIR(os.lstat(self.in_archive('folder')).st_mode))
+
+  def test_a_file_that_the_disk_cannot_read_any_more(self):
+    with unreadable(self.in_archive('same')):
+      self.assertEqual(self.mend(), '')
+    self.assertWhole()
+
+  def test_nor_does_it_stop_a_pull(self):
+    self.export(dict(_CONTENT, marker='four'))
+    with unreadable(self.in_archive('same')):
+      self.assertTrue(self.run_task('pull'), self.message())
+    self.assertWhole(marker='four')
 
   def test_a_folder_that_nobody_may_enter(self):
     os.chmod(self.in_archive('folder'), 0o600)
