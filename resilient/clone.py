@@ -8,7 +8,7 @@ import os
 import time
 
 from . import essential
-from .copies import holds, Unverified, verify
+from .copies import begin_with_current, holds, Unverified, verify
 from .durable import (
   exchange,
   fsync_directory,
@@ -21,7 +21,6 @@ from .durable import (
   write_json,
 )
 from .generation import from_json, is_newer
-from .process import Failed, run
 
 log = logging.getLogger('resilient.clone')
 TASK = 'import'
@@ -81,7 +80,7 @@ def status(configuration):
 def receiving(configuration):
   """Hold the staging area for writing; yields the lock's descriptor.
 
-  What was verified there no longer is.  Raises LockTimeout.
+  What was verified there no longer is.  Raises LockTimeout, OSError.
   """
   with lock(configuration.state('staging.lock'),
             deadline=_STAGING_WAIT) as descriptor:
@@ -94,30 +93,9 @@ def receiving(configuration):
     staging = configuration.state('staging')
     os.makedirs(staging, mode=0o700, exist_ok=True)
     if not os.listdir(staging) and verified(configuration)[0]:
-      _begin_with_current(configuration, descriptor)
+      begin_with_current(configuration, descriptor)
     make_directories_writable(staging)
     yield descriptor
-
-
-def _begin_with_current(configuration, held):
-  """Where no older copy is to spare, because this clone is new, or imports the
-  current one: let the push find a copy of the current one, and send no more
-  than what is new.  `accept` finds what is wrong in it, and that is sent too.
-
-  held: descriptor of the lock on the staging area.
-  """
-  place = configuration.state('staging.new')
-  try:
-    remove_tree(place)
-    # Where the filesystem can share what is the same, this costs nothing.
-    run(['cp', '--archive', '--reflink=auto', '--',
-         configuration.dump_directory, place],
-        configuration.import_deadline, lock=held)
-    os.rename(place, configuration.state('staging'))
-  except (Failed, OSError) as error:
-    log.warning('the whole dump is sent, for the current copy could not be'
-                ' copied: %s', error)
-    remove_tree(place)
 
 
 def accept(configuration, generation):

@@ -1,9 +1,16 @@
-"""A copy of a generation, in a folder of a clone: is it whole?"""
+"""A copy of a generation, in a folder of a clone: what it begins as, and is it
+whole?"""
 import contextlib
+import logging
 import os
 import stat
 
 from . import manifest
+from .durable import is_locked, remove_tree
+from .process import Failed, run
+from .reserve import free
+
+log = logging.getLogger('resilient.clone')
 
 
 class Unverified(Exception):
@@ -57,3 +64,39 @@ def _drop(root, differences):
         # The next push gives the folder its mode again.
         os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | 0o700)
         os.unlink(path)
+
+
+def _require_room(configuration):
+  with contextlib.suppress(manifest.InvalidManifest):
+    _, needed = manifest.outline(configuration.dump_directory)
+    room = free(configuration.state_directory)
+    if room < needed:
+      raise OSError(
+        'an import runs, and one more copy would leave it no room: %d bytes are'
+        ' free, and %d are needed; nothing is received until it has ended' % (
+          room, needed))
+
+
+def begin_with_current(configuration, held):
+  """Where no older copy is to spare, because this clone is new, or imports the
+  current one: let the push find a copy of the current one, and send no more
+  than what is new.  `accept` finds what is wrong in it, and that is sent too.
+
+  held: descriptor of the lock on the staging area.
+
+  Raises OSError, if an import runs and one more copy may not fit beside it.
+  """
+  place = configuration.state('staging.new')
+  if is_locked(configuration.state('import.lock')):
+    _require_room(configuration)
+  try:
+    remove_tree(place)
+    # Where the filesystem can share what is the same, this costs nothing.
+    run(['cp', '--archive', '--reflink=auto', '--',
+         configuration.dump_directory, place],
+        configuration.import_deadline, lock=held)
+    os.rename(place, configuration.state('staging'))
+  except (Failed, OSError) as error:
+    log.warning('the whole dump is sent, for the current copy could not be'
+                ' copied: %s', error)
+    remove_tree(place)

@@ -4,7 +4,8 @@ import pathlib
 import re
 import unittest.mock
 
-from resilient import clone, importer
+from resilient import clone, copies, importer
+from resilient.durable import lock
 
 from .support import same_mtime
 from .tree import TreeCase
@@ -67,6 +68,24 @@ class TestAmount(TreeCase):
     self.assertLess(self.pushed(), 1 << 16)
     self.assertTrue(importer.task(self.clone.configuration))
     self.assertSame(self.clone.dump, {'large': large, 'small': 'one'})
+
+  def receive(self, room):
+    """Let a push begin while an import runs, with `room` bytes free."""
+    with lock(self.clone.configuration.state('import.lock')), \
+        unittest.mock.patch.object(copies, 'free', lambda _: room):
+      with clone.receiving(self.clone.configuration):
+        pass
+
+  def test_where_one_more_copy_does_not_fit_it_waits_for_the_end_of_an_import(
+      self):
+    self.sent({'large': '0' * 100000})
+    clone.swap(self.clone.configuration)
+    staging = self.clone.configuration.state('staging')
+    with self.assertRaisesRegex(OSError, '99999 bytes are free, and 100000'):
+      self.receive(99999)
+    self.assertEqual(os.listdir(staging), [])
+    self.receive(100000)
+    self.assertEqual(os.path.getsize(os.path.join(staging, 'large')), 100000)
 
   def test_where_it_cannot_be_copied_everything_is_sent(self):
     large = os.urandom(1 << 19).hex()
