@@ -98,22 +98,29 @@ class Master:
        if key not in _NO_PARAMETERS},
       dict(_ask(partition.getConnectionParameterDict)))
 
-  def request(self, title, software_type, parameters, state):
-    """Give the instance `title` another type, parameters and state; return its
-    address.  None is ever made: raises NoInstance if there is none."""
+  def _request(self, title, software_type, parameters, state):
+    """Have `state` and the rest asked for; return what slapos.slap makes of the
+    answer."""
     configuration = self._configuration
-    instance = _ask(
+    return _ask(
       self._partition(configuration.address).request,
       software_release=configuration.software_release_url,
       software_type=software_type, partition_reference=title, state=state,
       partition_parameter_kw=parameters, filter_kw={'computer_guid': _NOWHERE})
+
+  def request(self, title, software_type, parameters, state):
+    """Give the instance `title` another type, parameters and state; return its
+    address.  None is ever made: raises NoInstance if there is none."""
+    instance = self._request(title, software_type, parameters, state)
     # Asked first: it is what says that the instance is not ready.
     partition_id = _ask(instance.getId)
     return '%s/%s' % (instance.slap_computer_id, partition_id)
 
   def destroy(self, title, software_type):
-    """Have instance `title` of this tree destroyed, with its data."""
-    self.request(title, software_type, {}, 'destroyed')
+    """Have instance `title` of this tree destroyed, with its data.  Raises
+    NoInstance if the master says that there is none."""
+    # No address is asked for: the master of ERP5 has none for what is to go.
+    self._request(title, software_type, {}, 'destroyed')
 
   def mark(self, address, published, own):
     """Let the instance at `address` publish `own` as its MARK, beside what it

@@ -1,5 +1,13 @@
 """A root instance that is asked for more clones, or for fewer."""
+import json
+import pathlib
+import tempfile
 import unittest
+import unittest.mock
+
+import slapos.slap
+
+from resilient import root
 
 from .master import MasterTestCase
 
@@ -126,6 +134,37 @@ class TestNumberOfClones(MasterTestCase):
                  resilient_retired_clones='destroyed')
     self.build(1)
     self.assertEqual({'known': [1, 2], 'destroyed': []}, self.memory())
+
+
+class TestNoAddress(unittest.TestCase):
+  """A master that has no address for what is to be destroyed, as that of ERP5:
+  slapos.slap makes of its answer an instance that is not ready."""
+
+  def test_clone_and_pbs_are_destroyed_and_that_is_noted(self):
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    memory = pathlib.Path(folder.name, 'srv/resilient/clones-data.json')
+    memory.parent.mkdir(parents=True)
+    memory.write_text('{"known": [1, 2], "destroyed": []}')
+    buildout = {
+      'buildout': {'directory': folder.name},
+      'replicated-service-data': {
+        'namebase': 'data', 'number': '2', 'import-type': 'import',
+        'parameters': {'resilient-retired-clones': 'destroyed'}},
+      'slap-connection': {
+        'computer-id': 'local', 'partition-id': 'p0',
+        'server-url': 'http://127.0.0.1:1', 'software-release-url': 's'}}
+    with unittest.mock.patch.object(
+        slapos.slap.ComputerPartition, 'request',
+        return_value=slapos.slap.ComputerPartition(request_dict={})) as asked:
+      for _ in range(2):
+        root.retire(buildout, 'data')
+    self.assertEqual(
+      [('data2', 'destroyed'), ('PBS (data / 2)', 'destroyed')],
+      [(call.kwargs['partition_reference'], call.kwargs['state'])
+       for call in asked.call_args_list])
+    self.assertEqual({'known': [1], 'destroyed': [2]},
+                     json.loads(memory.read_text()))
 
 
 if __name__ == '__main__':
