@@ -11,7 +11,7 @@ class Generation(typing.NamedTuple):
   """Identity and dates of one sealed dump.
 
   name: the service, for instance ``data``.
-  epoch: how many takeovers came before it, plus one.
+  epoch: larger after each takeover; 1 before the first one.
   sequence: its number, one larger at each seal.
   digest: SHA-256 of its manifest, in hexadecimal.
   leader: the instance that sealed it.

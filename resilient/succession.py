@@ -21,6 +21,11 @@ SUCCESSOR = 'successor'
 FROZEN = 'frozen'
 # How the title of what was replaced begins.
 BROKEN = 'broken-'
+# How much larger an epoch is than any that is known, where who leads is not:
+# more than takeovers may have happened that nobody here can tell of.  Not much
+# more: an epoch is a part of the manifest's mtime, which ends at 128 on some
+# file systems.
+UNSEEN = 10
 _NONE = Instance('', '', {}, {})
 _LONGEST_CHAIN = 1000
 _LONGEST_ELECTION = 20

@@ -104,7 +104,8 @@ def _begin(configuration, master, own, journal, force, bring_back):
       raise TakeoverRefused(comeback.warning(configuration, found))
     last = comeback.sealed(configuration)
     journal.write(
-      **common, label=found.label, epoch=found.epoch + 1, old=found.leader,
+      **common, label=found.label, old=found.leader,
+      epoch=found.epoch + (1 if found.leader else succession.UNSEEN),
       known=found.claim, gone=found.gone,
       generation=last and last.to_json())
     return
@@ -133,7 +134,8 @@ def _begin(configuration, master, own, journal, force, bring_back):
         **common, label=held.label, half=half, gone=gone,
         old=head.address if head and not gone else None,
         known=head and succession.claim_of(head.instance),
-        epoch=max(held.epoch, head.epoch if head else 0, epoch) + 1,
+        epoch=max(held.epoch, head.epoch if head else 0, epoch) + (
+          succession.UNSEEN if gone else 1),
         generation=held.to_json())
   except LockTimeout as error:
     raise TakeoverRefused(

@@ -105,6 +105,8 @@ class TestComeback(FamilyCase):
       self.come_back()
     self.come_back(bring_back=True)
     self.assertLeads(self.leader, self.clone)
+    self.assertGreater(leadership.own_epoch(self.leader.configuration),
+                       leadership.own_epoch(self.clone.configuration))
 
   def test_without_a_master_nothing_changes(self):
     self.proxy.stop()

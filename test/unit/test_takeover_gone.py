@@ -2,7 +2,7 @@
 import shutil
 import time
 
-from resilient import takeover
+from resilient import leadership, takeover
 from resilient.master import Master, NoInstance
 from resilient.takeover_journal import unfinished
 
@@ -109,6 +109,12 @@ class TestSuccessorGone(TakeoverCase):
     self.assertEqual(self.new[0], 'data3')
     self.freeze(self.leader)
 
+  def assertLater(self, winner):
+    """`winner` leads in a later epoch than any other one, though nobody could
+    tell it of that of data2."""
+    self.assertGreater(leadership.own_epoch(winner.configuration),
+                       leadership.own_epoch(self.other.configuration))
+
   def test_who_is_brought_back_takes_over_from_who_leads(self):
     with self.assertRaisesRegex(
         takeover.TakeoverRefused, r'does not know its successor'
@@ -116,12 +122,14 @@ class TestSuccessorGone(TakeoverCase):
       self.take_over(self.leader)
     self.take_over(self.leader, bring_back=True)
     self.assertLeads(self.leader, self.other)
+    self.assertLater(self.leader)
     self.assertEqual(self.proxy.instances()['slappart2'], self.new)
 
   def test_who_is_brought_back_where_nobody_leads_leads(self):
     self.proxy.free('slappart3')
     self.take_over(self.leader, bring_back=True)
     self.assertEqual(self.proxy.titled('data0'), ['slappart1'])
+    self.assertLater(self.leader)
     self.assertEqual(self.proxy.instances()['slappart2'], self.new)
 
   def test_a_clone_in_its_partition_takes_over_from_who_leads(self):
@@ -133,6 +141,7 @@ class TestSuccessorGone(TakeoverCase):
       forcible=True)
     self.take_over(clone, force=True)
     self.assertLeads(clone, self.other)
+    self.assertLater(clone)
 
   def test_a_clone_of_it_takes_over_from_who_leads(self):
     clone = self.member('import', 4)
@@ -142,4 +151,5 @@ class TestSuccessorGone(TakeoverCase):
       forcible=True)
     self.take_over(clone, force=True)
     self.assertLeads(clone, self.other)
+    self.assertLater(clone)
     self.assertEqual(self.proxy.instances()['slappart2'], self.new)
