@@ -1,4 +1,5 @@
 """A frozen leader that is brought back: it takes over from its successor."""
+import contextlib
 import typing
 
 from . import essential, leadership, peer_status, succession
@@ -50,11 +51,13 @@ def look(configuration, master, own):
   epochs += [head.epoch, peer_status.epoch(status, name)]
   text = '%s (%s) leads: %s.' % (
     head.instance.title, head.address, succession.describe(head.claim))
-  newest = from_json(status and status.get('generation'))
+  newest = None
+  with contextlib.suppress(ValueError):
+    newest = from_json(status and status.get('generation'))
   if newest:
     text += ' Its last backup is generation %s.' % newest.label
   else:
-    text += ' What it holds is not known: it tells no status.'
+    text += ' What it holds is not known: it tells nothing of use.'
   return Found(head.address, max(epochs), last.label if last else '', text,
                succession.claim_of(head.instance))
 

@@ -3,7 +3,6 @@
 Generations are ordered by epoch and sequence, never by a clock: see
 docs/design.rst.
 """
-import math
 import typing
 
 
@@ -54,10 +53,10 @@ def from_json(value):
   for field, kind in Generation.__annotations__.items():
     item = value.get(field)
     accepted = (int, float) if kind is float else kind
-    if (not isinstance(item, accepted) or isinstance(item, bool)
-        or kind is float and not math.isfinite(item)):
+    if not isinstance(item, accepted) or isinstance(item, bool):
       raise ValueError('generation: %s must be %s, not %r' % (
         field, kind.__name__, item))
+    # Nor is one NaN.
     if kind is float and not 0 <= item < 1e11:
       raise ValueError('generation: %s must be a time since 1970, not %r' % (
         field, item))

@@ -53,8 +53,8 @@ def tell(configuration, url, generation):
     return False
   end = time.monotonic() + _PATIENCE
   while time.monotonic() < end:
-    status = peer_status.ask(configuration, url, timeout=3) or {}
-    if (status.get('leadership') or {}).get('stopped'):
+    if peer_status.has_stopped(
+        peer_status.ask(configuration, url, timeout=3)):
       return True
     time.sleep(0.1)
   return False

@@ -33,7 +33,7 @@ def ask(configuration, url, timeout=5):
         path, question, body)):
       raise ValueError('the signature of its answer is wrong')
     status = json.loads(body)
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     # What follows is a token, which is no log's.
     log.info('%s does not tell its status: %s', '/'.join(url.split('/')[:3]),
              error)
@@ -58,7 +58,7 @@ def epoch(status, name):
     return 0
   archive = _object(_object(status.get('archives')).get(name))
   leadership = _object(status.get('leadership'))
-  return max(_epoch(found) for found in (
+  return max(_number(found, 'epoch') for found in (
     status.get('generation'), archive.get('generation'), archive.get('leader'),
     leadership))
 
@@ -68,15 +68,20 @@ def archived(status, name):
   knows the leader to have; None if it says nothing of it."""
   archive = _object(_object(_object(status).get('archives')).get(name))
   found = [item for item in (archive.get('generation'), archive.get('leader'))
-           if _epoch(item)]
-  return max(found, key=lambda item: (item['epoch'], item.get('sequence', 0)),
-             default=None)
+           if _number(item, 'epoch')]
+  return max(found, key=lambda item: (
+    item['epoch'], _number(item, 'sequence')), default=None)
+
+
+def has_stopped(status):
+  """Whether `status` is that of a leader that refuses writes."""
+  return bool(_object(_object(status).get('leadership')).get('stopped'))
 
 
 def _object(value):
   return value if isinstance(value, dict) else {}
 
 
-def _epoch(value):
-  number = _object(value).get('epoch')
+def _number(value, key):
+  number = _object(value).get(key)
   return number if isinstance(number, int) else 0

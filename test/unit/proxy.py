@@ -163,10 +163,11 @@ class FamilyCase(TestCase):
     """Return what the master knows of `place`."""
     return Master(place.configuration).look(place.configuration.address)
 
-  def publish(self, values):
-    """Let the leader publish `values`."""
-    Master(self.leader.configuration)._slap.registerComputerPartition(
-      COMPUTER, 'slappart1').setConnectionDict(values)
+  def publish(self, values, place=None):
+    """Let `place`, or the leader, publish `values`."""
+    configuration = (place or self.leader).configuration
+    Master(configuration)._slap.registerComputerPartition(
+      COMPUTER, configuration.partition_id).setConnectionDict(values)
 
   def assertLeads(self, winner, old):
     """`winner` is the one data0, and `old` is frozen and says why."""

@@ -120,8 +120,8 @@ def serve_bytes(test, data, drop=b''):
 
 
 def serve_status(test, status, secret):
-  """Return the URL of a partition that says `status`, in the name of the tree
-  whose secret is in file `secret`."""
+  """Return the URL of a partition that says `status`, for JSON or as bytes, in
+  the name of the tree whose secret is in file `secret`."""
   class Handler(http.server.BaseHTTPRequestHandler):
     """Answers /status."""
 
@@ -130,7 +130,8 @@ def serve_status(test, status, secret):
       where = urllib.parse.urlsplit(self.path)
       known = where.path == '/status/' + authentication.token(
         secret, authentication.STATUS)
-      body = json.dumps(status).encode()
+      body = (status if isinstance(status, bytes)
+              else json.dumps(status).encode())
       self.send_response(200 if known else 404)
       self.send_header(
         authentication.ANSWER_SIGNATURE, authentication.answer_signature(
