@@ -46,7 +46,12 @@ def withdraw(configuration, master, own, journal):
     # Its own rename was on its way meanwhile: two would have this title.
     master.rename(configuration.address, succession.broken_title(
       configuration.address, journal.record['at']))
-  give_up(configuration, journal)
+  if configuration.role == 'import' and 'renamed' in journal.record['done']:
+    # Its service may take writes: its queue fences it, and loads nothing, as
+    # long as the journal is there.
+    journal.write(done=list(STEPS))
+  else:
+    give_up(configuration, journal)
 
 
 def give_up(configuration, journal):

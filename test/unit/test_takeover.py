@@ -59,6 +59,13 @@ class TakeoverCase(FamilyCase):
     with self.assertRaises(MasterError):
       self.take_over(place, master=master, **keywords)
 
+  def arrive(self):
+    """Generation 3.300 of the leader arrives at the clone."""
+    configuration = self.clone.configuration
+    clone.accept(configuration, sealed(
+      configuration.state('staging'), {'marker': 'newer'}, epoch=3,
+      sequence=300, leader='COMP-1/slappart1'))
+
   def take_over_from_exporter(self):
     """Clone data1 takes over from a leader that exported in epoch 3."""
     self.leader.serve({'marker': 'old'})

@@ -1,21 +1,17 @@
 """A takeover that was interrupted and is run again much later, at a real
 slapproxy."""
+import pathlib
+import time
+
 from resilient import clone, importer, leadership, takeover
+from resilient.status import problems
 from resilient.takeover_journal import unfinished
 
-from .support import sealed
 from .test_takeover import TakeoverCase
 
 
 class TestLater(TakeoverCase):
   """The old leader had the time to go on, for nobody had told it to stop."""
-
-  def arrive(self):
-    """Generation 3.300 of the leader arrives at the clone."""
-    configuration = self.clone.configuration
-    clone.accept(configuration, sealed(
-      configuration.state('staging'), {'marker': 'newer'}, epoch=3,
-      sequence=300, leader='COMP-1/slappart1'))
 
   def interrupt(self, step='mark', **keywords):
     """The clone's takeover is lost before `step`, and said to be unfinished."""
@@ -90,3 +86,45 @@ class TestLater(TakeoverCase):
     self.assertEqual(unfinished(self.leader.configuration), '')
     self.take_over(self.leader, bring_back=True)
     self.assertLeads(self.leader, self.clone)
+
+
+class TestPromoted(TakeoverCase):
+  """The clone's service took writes, and its takeover was lost after that;
+  another clone took over from it.  The node has not yet come."""
+
+  def setUp(self):
+    super().setUp()
+    self.load()
+    self.clone.configure(
+      fencer=self.clone.program('fencer', 'touch "%s"\n' % (
+        self.clone.at('srv/fenced'))))
+    self.half_way(self.clone, 'bang')
+    self.arrive()
+    self.take_over(self.other, force=True)
+
+  def test_run_again_it_says_who_leads_and_is_fenced_and_loads_nothing(self):
+    for _ in range(2):
+      with self.assertRaisesRegex(
+          takeover.TakeoverRefused,
+          r'this clone was replaced: data2 \(COMP-1/slappart3\) took over'):
+        self.take_over()
+    configuration = self.clone.configuration
+    self.assertTrue(importer.task(configuration))
+    self.assertTrue(pathlib.Path(self.clone.at('srv/fenced')).exists())
+    self.assertEqual(clone.imported(configuration)[0].label, '3.7')
+    found, = (item.text for item in problems(configuration)
+              if item.topic == 'takeover')
+    self.assertIn('this leader has been replaced: data2', found)
+    self.assertLeads(self.other, self.clone)
+    with self.subTest('frozen, it is brought back as any other'):
+      self.freeze(self.clone)
+      self.assertEqual(problems(self.clone.configuration), [])
+      with self.assertRaisesRegex(
+          takeover.TakeoverRefused, 'This instance is frozen'):
+        self.take_over()
+      # The time tells its title from that of the takeover before.
+      time.sleep(1)
+      self.take_over(bring_back=True)
+      self.assertLeads(self.clone, self.other)
+      self.assertGreater(leadership.own_epoch(configuration),
+                         leadership.own_epoch(self.other.configuration))
