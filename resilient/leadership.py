@@ -67,7 +67,8 @@ def has_taken_over(configuration):
 
 
 def stopped(configuration):
-  """Whether this leader was replaced, and its service refuses writes."""
+  """Whether this leader was replaced, and its service refuses writes: never
+  without a fencer."""
   return bool(replaced(configuration) and _record(configuration)['fenced'])
 
 
@@ -193,7 +194,8 @@ def _act(configuration, found, reached, said):
     write_json(path, dict(record, fenced=False, opened=True))
     _run(configuration.promoter, configuration.promoter_deadline)
     remove(path)
-  elif not record['fenced'] and not record.get('opened'):
+  elif (configuration.fencer and not record['fenced']
+        and not record.get('opened')):
     # Also when who said it cannot be asked any more.
     _fence(configuration, record)
 

@@ -26,8 +26,8 @@ log = logging.getLogger('resilient.takeover')
 _STOPPED = 'The old leader takes no more writes.'
 _UNFENCED = (
   'The old leader did not confirm that it stopped: if it runs, it takes writes'
-  ' that are lost, until it reaches the SlapOS master or a PBS, or its node'
-  ' freezes it.')
+  ' that are lost, until its node freezes it, or, where its release has a'
+  ' fencer, until it reaches the SlapOS master or a PBS.')
 # Seconds for an import that has nothing to do, and ends at once.
 _SHORT_IMPORT = 2
 

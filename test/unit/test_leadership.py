@@ -84,9 +84,9 @@ class TestLeadership(LeadershipCase):
     takeover.takeover(self.clone.configuration)
     self.assertStopped(r'data1 \(COMP-1/slappart2\) took over on')
 
-  def assertTold(self, serialised):
-    """The takeover tells the old leader, whose values are published in the
-    form that `serialised` makes of them, and says that it has stopped."""
+  def tell(self, serialised):
+    """Return what the takeover says when it can tell the old leader, whose
+    values are published in the form that `serialised` makes of them."""
     port = free_port()
     self.leader.configure(**{'notifier-port': port, 'check-interval': 3600})
     url = 'http://[::1]:%d/' % port
@@ -97,7 +97,11 @@ class TestLeadership(LeadershipCase):
     status = wait_until(lambda: peer_status.ask(self.configuration, url),
                         'the leader answers', 30)
     self.assertFalse(status['leadership']['stopped'])
-    said = takeover.takeover(self.clone.configuration)[0]
+    return takeover.takeover(self.clone.configuration)[0]
+
+  def assertTold(self, serialised):
+    """It is told, and the takeover says that it has stopped."""
+    said = self.tell(serialised)
     self.assertIn('The old leader takes no more writes.', said)
     self.assertEqual(self.hooks(), ['f'])
 
@@ -106,6 +110,19 @@ class TestLeadership(LeadershipCase):
 
   def test_also_in_a_release_whose_values_are_json(self):
     self.assertTold(lambda values: {'_': json.dumps(values)})
+
+  def test_without_a_fencer_nobody_says_that_it_has_stopped(self):
+    self.leader.configure(fencer='')
+    said = self.tell(dict)
+    self.assertIn('The old leader did not confirm that it stopped', said)
+    found, = self.run_task()
+    self.assertIn('this leader has been replaced: ', found)
+    self.assertFalse(leadership.stopped(self.configuration))
+    # One that its release has later runs.
+    self.leader.configure(fencer=self.leader.at('bin/fencer'))
+    self.run_task()
+    self.assertEqual(self.hooks(), ['f'])
+    self.assertTrue(leadership.stopped(self.configuration))
 
   def test_cut_from_the_master_it_learns_it_from_a_pbs(self):
     self.proxy.stop()
