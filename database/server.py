@@ -4,6 +4,7 @@ The service serves the current content, and another one as soon as it is the
 current one.  So an import is a rename, whoever runs when.
 """
 import logging
+import math
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ from .programs import Failed
 
 log = logging.getLogger('database.server')
 
-_START = 300    # seconds: a server that was killed repairs its data first
+_START = 300    # seconds until it answers
 _SUCCESSION = 300  # until a predecessor has ended
 _LOOK = 0.1
 _AGAIN = 5      # seconds until a server that ended is started again
@@ -54,8 +55,11 @@ class Server(Child):
       death=signal.SIGKILL if private else None, noise=engine.NOISE,
       environment=engine.ENVIRONMENT, descriptor=descriptor)
 
-  def started(self):
-    """Wait until it answers; return self.  Raises ServerError."""
+  def started(self, patient=False):
+    """Wait until it answers; return self.  Raises ServerError.
+
+    patient: however long it takes, as long as it runs.
+    """
     end = time.monotonic() + _START
     while not self.engine.answers(self.content, self.private):
       if not self.running:
@@ -63,8 +67,11 @@ class Server(Child):
         raise ServerError('%s did not start: %s' % (
           self.engine.NAME, self.engine.reason(self.lines)))
       if time.monotonic() > end:
-        raise ServerError('%s does not answer after %d s' % (
-          self.engine.NAME, _START))
+        text = '%s does not answer after %d s' % (self.engine.NAME, _START)
+        if not patient:
+          raise ServerError(text)
+        log.warning('%s, and still starts', text)
+        end = math.inf
       time.sleep(_LOOK)
     return self
 
@@ -122,7 +129,8 @@ def _serve_one(engine, configuration, contents, descriptor):
                 (engine.NAME, engine.version()))
   engine.set_role(content)
   with Server(engine, content, descriptor=descriptor) as server:
-    server.started()
+    # One that was killed repairs its data first, and would begin that again.
+    server.started(patient=configuration.is_leader)
     if configuration.is_leader:
       engine.provision(read_json(os.path.join(content, CREDENTIALS)))
     log.info('ready, as %s', configuration.role)

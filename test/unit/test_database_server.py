@@ -1,6 +1,7 @@
 """The service and the exporter, without a server."""
 import contextlib
 import pathlib
+import signal
 import tempfile
 import types
 import unittest
@@ -39,6 +40,38 @@ class ServeTest(_Folder):
         server.serve(None, self.configuration)
     said.assert_called_once()
     serve.assert_called_once()
+
+
+class StartTest(_Folder):
+  """A server that repairs its data for longer than a start takes."""
+
+  def start(self, role):
+    """Let a server of `role` start, which answers the third time."""
+    answers = mock.Mock(side_effect=[False, False, True])
+    engine = types.SimpleNamespace(
+      NAME='Files', STOP=signal.SIGTERM, NOISE=None, ENVIRONMENT={},
+      command=lambda *_: ['sleep', '1000'], answers=answers,
+      installed=lambda: ['1'], version=lambda: '1', set_role=lambda _: None,
+      # From then on it serves.
+      provision=mock.Mock(side_effect=Stopped))
+    contents = Contents(self.configuration.contents_directory)
+    with contents.new() as content:
+      pathlib.Path(content, 'release.json').write_text(
+        '{"server": "Files", "version": "1"}')
+      contents.switch(content)
+    self.configuration.is_leader = role == 'leader'
+    with mock.patch.object(server, '_START', 0):
+      server._serve_one(engine, self.configuration, contents, None)
+
+  def test_one_of_a_leader_is_left_to_it(self):
+    with self.assertLogs(server.log, 'WARNING') as said, \
+         self.assertRaises(Stopped):
+      self.start('leader')
+    self.assertEqual(1, len(said.output), said.output)
+
+  def test_one_of_a_clone_is_not(self):
+    with self.assertRaisesRegex(server.ServerError, 'not answer after 0 s'):
+      self.start('clone')
 
 
 class ExportTest(_Folder):
