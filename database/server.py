@@ -75,6 +75,15 @@ class Server(Child):
       time.sleep(_LOOK)
     return self
 
+  def finish(self):
+    """End it, however long its last writes take; raise ServerError unless it
+    says that they are complete."""
+    self.process.send_signal(self.engine.STOP)
+    if status := self.process.wait():
+      time.sleep(_LOOK)  # For the last lines.
+      raise ServerError('%s did not end properly, but with status %d: %s' % (
+        self.engine.NAME, status, self.engine.reason(self.lines)))
+
 
 def check_release(release, known, here):
   """Raise ServerError unless `release`, {server, version} or None, is of one of

@@ -119,6 +119,9 @@ def import_(engine, configuration, dump):
     with Server(engine, content, private=True) as server:
       server.started()
       engine.load(os.path.join(source, DATABASE))
+      # Else the clone would have to repair what it cannot write to.  How long
+      # that may take is the stack's to say, as of the whole import.
+      server.finish()
     sync_tree(content)
     contents.switch(content)
     _wait_until_served(engine, content)

@@ -112,5 +112,43 @@ class ExportTest(_Folder):
       self.folder / 'dump/content/documents/sites').stat().st_mode)
 
 
+class ImportTest(_Folder):
+  """The importer, whose private server ends in one way or another."""
+
+  def import_(self, end):
+    """Import with a private server that does `end` when it is told to end."""
+    for name in 'documents', 'database':
+      (self.folder / 'dump/content' / name).mkdir(parents=True)
+    for name in ('credentials.json', 'documents.json', 'settings.conf'):
+      (self.folder / 'dump/content' / name).write_text('{}')
+    (self.folder / 'dump/content/release.json').write_text(
+      '{"server": "Files", "version": "1"}')
+    ready = self.folder / 'ready'
+    transfer.import_(types.SimpleNamespace(
+      NAME='Files', STOP=signal.SIGTERM, NOISE=None, ENVIRONMENT={},
+      command=lambda *_: ['sh', '-c', (
+        'trap "echo no space; %s" TERM; touch "%s";'
+        ' while :; do sleep 0.01; done' % (end, ready))],
+      answers=lambda *_: ready.exists(), reason=' '.join, version=lambda: '1',
+      create=lambda _: None, check_settings=lambda _: None,
+      load=lambda _: None), self.configuration, str(self.folder / 'dump'))
+    return Contents(self.configuration.contents_directory).current()
+
+  def test_one_that_has_written_all_is_served(self):
+    self.assertIsNotNone(self.import_('exit 0'))
+
+  def test_one_that_failed_or_was_killed_is_not(self):
+    for end, status in (('exit 3', '3'), ('kill -9 $$', '-9')):
+      with self.subTest(end):
+        with self.assertRaisesRegex(
+            server.ServerError, 'with status %s: no space' % status):
+          self.import_(end)
+        self.assertIsNone(
+          Contents(self.configuration.contents_directory).current())
+        self.assertEqual([], list((self.folder / 'srv').iterdir()))
+        remove_tree(self.folder / 'dump')
+        (self.folder / 'ready').unlink()
+
+
 if __name__ == '__main__':
   unittest.main()

@@ -180,6 +180,14 @@ class TestDatabases(DatabaseCase):
       SELECT a FROM lax.positive;
       '''))
 
+  def test_a_server_that_leaves_its_data_to_be_repaired_is_loaded(self):
+    # For the clone, which cannot do that; the leader does not read it again.
+    settings = self.leader.content / 'settings.conf'
+    text = settings.read_text()
+    self.addCleanup(settings.write_text, text)
+    settings.write_text(text + 'innodb_fast_shutdown = 2\n')
+    self.cycle()
+
   def test_time_that_statements_may_take_is_for_users(self):
     self.make('SET GLOBAL max_statement_time = 0.01;', '''
       SET max_statement_time = 0;
