@@ -13,7 +13,7 @@ import re
 import signal
 
 from database import command
-from database.contents import DATABASE, RELEASE, SETTINGS
+from database.contents import Contents, DATABASE, RELEASE, SETTINGS
 from database.programs import query, run
 from database.server import check_socket, ServerError
 from resilient.durable import read_json, write_bytes
@@ -179,14 +179,18 @@ class Engine(Dumps):
     return ' '.join(' '.join(found).split())
 
   def _client(self, name, database, private):
-    return [self._program(name), '-h', self._run_directory,
+    # As old as the server, for what a newer pg_dump writes it cannot load.  A
+    # private one is new.
+    content = None if private else Contents(
+      self._configuration.contents_directory).current()
+    return [self._program(name, content), '-h', self._run_directory,
             '-p', str(self._port(private)), '-U', 'postgres',
             # In quotes: alone, "key=value" is no name but a way to connect.
             '-l' if name == 'pg_dumpall' else '-d', "dbname='%s'" % (
               database.replace('\\', '\\\\').replace("'", "\\'"))]
 
   def _environment(self, private):
-    # Any other server than a private one may be older than its clients are.
+    # Any other server than a private one may be older than that.
     return {'PGCLIENTENCODING': 'UTF8', 'PGOPTIONS': _UNHINDERED + ''.join(
       ' -c %s=0' % name for name, first in _UNHINDERED_SINCE.items()
       if private and float(self.version()) >= first)}
