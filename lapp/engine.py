@@ -25,7 +25,7 @@ _DEADLINE = 600
 # What users set for all, a database or a role would hinder a dump or a load.
 _UNHINDERED = ('-c statement_timeout=0 -c lock_timeout=0'
                ' -c default_transaction_read_only=off -c role=none'
-               ' -c array_nulls=on')
+               ' -c array_nulls=on -c temp_file_limit=-1')
 # The same, with the first version that has it.
 _UNHINDERED_SINCE = {'idle_session_timeout': 14, 'transaction_timeout': 17}
 
@@ -161,8 +161,7 @@ class Engine(Dumps):
     if private:
       # Made durable when it is complete.
       settings.update(fsync='off', full_page_writes='off',
-                      synchronous_commit='off', autovacuum='off',
-                      temp_file_limit='-1')
+                      synchronous_commit='off', autovacuum='off')
     elif not self._configuration.is_leader:
       # All that is stricter, a standby refuses.
       settings['default_transaction_isolation'] = 'repeatable read'

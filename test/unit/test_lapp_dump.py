@@ -68,7 +68,8 @@ class TestDatabases(DatabaseCase):
     self.at(self.leader, '''
       CREATE ROLE "Räuber";
       ALTER ROLE ALL SET client_encoding = 'LATIN1';
-      ALTER DATABASE shop SET array_nulls = off;''')
+      ALTER DATABASE shop SET array_nulls = off;
+      ALTER DATABASE shop SET temp_file_limit = '1MB';''')
     self.addCleanup(self.at, self.leader, '''
       DROP ROLE "Räuber";
       ALTER ROLE ALL RESET ALL;
