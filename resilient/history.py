@@ -126,9 +126,7 @@ def verified(archive, repository, report, until=float('inf')):
       report('generation %s is verified' % index[-1][1].label)
   if not index or index[-1][0] != repository.last_time():
     raise NotAdopted('the newest generation in it is damaged')
-  # What was pulled twice, because it was not noted first, counts once.
-  last = {generation: when for when, generation in index}
-  return sorted((when, generation) for generation, when in last.items())
+  return reindex.once(index)
 
 
 def _would_be_lost(archive, index):

@@ -37,16 +37,22 @@ def generations(repository, place, before=float('inf')):
       yield when, None, error
 
 
+def once(items):
+  """Return `items`, (time, Generation) each, as an index.  What was pulled
+  twice, because it was refused or not noted first, counts once: the last."""
+  last = {generation: when for when, generation in items}
+  return sorted((when, generation) for generation, when in last.items())
+
+
 def _found(archive, known):
   """Return the index of what is in `archive`; where a manifest cannot be read,
   what is `known`, {time: Generation}, is still believed.  Raises Failed."""
-  found = {}
+  found = []
   for when, generation, error in generations(
       archive.repository, archive.place('index')):
     generation = generation or known.get(when)
     if generation:
-      # What was pulled twice, because it was refused first, counts once.
-      found[generation] = when
+      found.append((when, generation))
     elif found and isinstance(error, Failed):
       # Damage reaches back to the oldest: so this may be good.
       raise Failed(
@@ -56,7 +62,7 @@ def _found(archive, known):
     else:
       log.warning('archive %s: what is of time %d is not in the index: %s',
                   archive.name, when, error)
-  return sorted((when, generation) for generation, when in found.items())
+  return once(found)
 
 
 def check_index(archive):

@@ -166,7 +166,7 @@ def _verify_slice(archive, when, generation, start):
   """Verify one slice of a generation.  Returns the number of the entry to go on
   with, or None after the last.  Raises Damaged, InvalidManifest, Failed,
   TransferFailed."""
-  newer = sum(time > when for time in archive.repository.times())
+  newer = sum(other > when for other in archive.repository.times())
   is_mirror = when == archive.index()[-1][0]
   if is_mirror:
     found = manifest.read(archive.path)

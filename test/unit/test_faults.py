@@ -158,6 +158,13 @@ class TestPush(TreeCase):
     self.pbs.configure(rsync=self.pbs.program('rsync', (
       '%s "$@" || exit\n%s\n' % (self.leader.options['rsync'], text))))
 
+  def assertSentAgain(self):
+    """What does not match is sent again, by the second push."""
+    self.configure(rsync=self.leader.options['rsync'])
+    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertEqual(clone.newest(self.clone.configuration).label,
+                     self.archive.newest().label)
+
   def test_a_byte_flipped_after_the_transfer_is_found_and_repaired(self):
     staging = self.clone.configuration.state('staging')
     self.break_transport(
@@ -169,8 +176,7 @@ class TestPush(TreeCase):
     self.assertEqual(os.listdir(os.path.dirname(staging)).count('staged.json'),
                      0)
     self.assertFalse(os.path.exists(self.clone.dump))
-    self.configure(rsync=self.leader.options['rsync'])
-    self.assertTrue(self.run_task('push'), self.message('push-data'))
+    self.assertSentAgain()
     self.assertSame(staging, {'marker': 'one', 'other': 'same'})
 
   def test_a_byte_flipped_in_the_archive_does_not_reach_the_clone(self):
@@ -178,13 +184,6 @@ class TestPush(TreeCase):
     self.assertFalse(self.run_task('push'))
     self.assertIn('marker: has another sha256', self.message('push-data'))
     self.assertIsNone(clone.newest(self.clone.configuration))
-
-  def assertSentAgain(self):
-    """What does not match is sent again, by the second push."""
-    self.configure(rsync=self.leader.options['rsync'])
-    self.assertTrue(self.run_task('push'), self.message('push-data'))
-    self.assertEqual(clone.newest(self.clone.configuration).label,
-                     self.archive.newest().label)
 
   def test_a_byte_flipped_in_a_read_only_folder_is_repaired(self):
     self.leader.program('data-exporter', (

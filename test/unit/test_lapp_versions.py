@@ -1,6 +1,5 @@
 """lapp on a computer with several versions of PostgreSQL, without a server."""
 import pathlib
-import tempfile
 import types
 import unittest
 from unittest import mock
@@ -15,7 +14,7 @@ class TestVersions(TestCase):
   """Each program says of which version it is."""
 
   def test_clients_are_of_the_version_that_serves(self):
-    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    folder = pathlib.Path(self.directory)
     for version in '15', '17':
       (folder / version / 'bin').mkdir(parents=True)
       for name in 'postgres', 'psql':
