@@ -97,6 +97,11 @@ class TestLeadership(LeadershipCase):
     status = wait_until(lambda: peer_status.ask(self.configuration, url),
                         'the leader answers', 30)
     self.assertFalse(status['leadership']['stopped'])
+    # Should it look for the first time in the midst of the takeover, it would
+    # stop then, and again as soon as it knows the epoch.
+    log = pathlib.Path(self.leader.at('var/log/equeue.log'))
+    wait_until(lambda: log.exists() and 'leadership finished' in (
+      log.read_text('utf-8')), 'its queue has looked', 30)
     return takeover.takeover(self.clone.configuration)[0]
 
   def assertTold(self, serialised):
