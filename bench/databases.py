@@ -98,14 +98,16 @@ class Place:
   @contextlib.contextmanager
   def serving(self):
     """Let the service run."""
+    log = self.folder / 'log'
+    log.touch()
+    said = len(log.read_text())
     process = subprocess.Popen(
-      self.line('serve', '--log', self.folder / 'log'),
+      self.line('serve', '--log', log),
       env=dict(os.environ, PYTHONPATH=str(PROJECT)))
-    content = str((self.folder / 'srv/current').resolve())
     try:
-      while not self.engine.answers(content):
+      # Else the database may not yet be there.
+      while 'ready, as' not in log.read_text()[said:]:
         time.sleep(0.1)
-      time.sleep(1)  # Until the database is there.
       yield
     finally:
       process.send_signal(signal.SIGTERM)

@@ -11,6 +11,7 @@ import time
 _PR_SET_PDEATHSIG = 1
 _STOP = 120     # seconds that a program has to end
 _LOOK = 0.1
+_LAST = 5       # seconds for the last lines of one that has ended
 _AGAIN = 5      # seconds until one that ended is started again
 
 log = logging.getLogger('database.child')
@@ -54,7 +55,8 @@ class Child:
       env=dict(os.environ, LC_ALL='C.UTF-8', **dict(environment)),
       pass_fds=() if descriptor is None else (descriptor,),
       preexec_fn=die_with_parent)
-    threading.Thread(target=self._read, daemon=True).start()
+    self._reader = threading.Thread(target=self._read, daemon=True)
+    self._reader.start()
 
   def _read(self):
     with self.process.stdout as stream:
@@ -82,6 +84,12 @@ class Child:
       os.killpg(self.process.pid, signal.SIGKILL)
     except ProcessLookupError:
       pass
+    self.listen()
+
+  def listen(self):
+    """It has ended: let its last lines come, unless what it has left to others
+    holds them back."""
+    self._reader.join(_LAST)
 
   def __enter__(self):
     return self

@@ -63,7 +63,7 @@ class Server(Child):
     end = time.monotonic() + _START
     while not self.engine.answers(self.content, self.private):
       if not self.running:
-        time.sleep(_LOOK)  # For the last lines.
+        self.listen()
         raise ServerError('%s did not start: %s' % (
           self.engine.NAME, self.engine.reason(self.lines)))
       if time.monotonic() > end:
@@ -80,7 +80,7 @@ class Server(Child):
     says that they are complete."""
     self.process.send_signal(self.engine.STOP)
     if status := self.process.wait():
-      time.sleep(_LOOK)  # For the last lines.
+      self.listen()
       raise ServerError('%s did not end properly, but with status %d: %s' % (
         self.engine.NAME, status, self.engine.reason(self.lines)))
 

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from demo import convergence
 from environment.dialect_case import BuildoutTestCase
 from resilient.master import Master
 
+from ..ports import free_port
 from . import macros
 
 _COMPUTER = 'local'
@@ -53,12 +53,6 @@ requested = started
 '''
 
 
-def _free_port():
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    return probe.getsockname()[1]
-
-
 class MasterTestCase(BuildoutTestCase):
   """A root instance for each test, of a master that knows nothing else."""
 
@@ -68,7 +62,7 @@ class MasterTestCase(BuildoutTestCase):
     folder = tempfile.TemporaryDirectory()
     cls.addClassCleanup(folder.cleanup)
     cls.database = pathlib.Path(folder.name, 'proxy.db')
-    port = _free_port()
+    port = free_port()
     cls.url = 'http://127.0.0.1:%d' % port
     configuration = pathlib.Path(folder.name, 'slapos.cfg')
     configuration.write_text(

@@ -9,25 +9,18 @@ import pathlib
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 from ..databases import SqlError
+from ..ports import free_port
 from .support import TestCase
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 120
 SAMPLE = '<?php // the sample page\n'
-
-
-def free_port():
-  """Return a port of ::1 that nobody uses."""
-  with socket.socket(socket.AF_INET6) as trial:
-    trial.bind(('::1', 0))
-    return trial.getsockname()[1]
 
 
 class Place:

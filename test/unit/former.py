@@ -15,9 +15,10 @@ from resilient import keys, notifier
 from resilient.configuration import Watched
 from resilient.status import problems
 
+from ..ports import free_port
 from .partition import BIN, RDIFF_BACKUP, write_tree
 from .support import wait_until
-from .tree import free_port, listens, SSH_KEYGEN, Sshd, TreeCase
+from .tree import listens, SSH_KEYGEN, Sshd, TreeCase
 
 _SSHD = '''\
 ListenAddress [::1]:{port}

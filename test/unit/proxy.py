@@ -1,7 +1,6 @@
 """A real slapproxy, and a family of instances at it: a root, a leader and two
 clones."""
 import contextlib
-import socket
 import sqlite3
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ import slapos.util
 from resilient.durable import write_json
 from resilient.master import Master
 
+from ..ports import free_port
 from .partition import Partition
 from .support import sealed, TestCase, wait_until
 
@@ -32,18 +32,13 @@ do_proxy(types.SimpleNamespace(
 '''
 
 
-def _free_port():
-  with socket.create_server(('127.0.0.1', 0)) as server:
-    return server.getsockname()[1]
-
-
 class Proxy:
   """A slapproxy with eight partitions; ends with `test`."""
 
   def __init__(self, test, directory):
     self.database = directory + '/proxy.db'
     self._test = test
-    self._port = _free_port()
+    self._port = free_port()
     self.url = 'http://127.0.0.1:%d/' % self._port
     self.process = None
     self.start()

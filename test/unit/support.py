@@ -154,8 +154,13 @@ class TestCase(unittest.TestCase):
     self.addCleanup(self._remove)
 
   def _remove(self):
-    make_directories_writable(self.directory)
-    shutil.rmtree(self.directory)
+    def is_gone():
+      with contextlib.suppress(OSError):
+        make_directories_writable(self.directory)
+        shutil.rmtree(self.directory)
+      return not os.path.exists(self.directory)
+    # The far end of a connection that was cut may still end its work.
+    wait_until(is_gone, 'the directory of the test is removed')
 
   def path(self, *names):
     """Return a path below the test's directory."""

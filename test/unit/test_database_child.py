@@ -66,12 +66,11 @@ class KeepTest(TestCase):
     self.assertEqual([], alive)
 
   def test_sigterm(self):
+    self.wait_for(lambda: 'hello' in (self.folder / 'log').read_text())
     self.keeper.send_signal(signal.SIGTERM)
     self.assertEqual(0, self.keeper.wait(60))
     self.assert_gone(self.family)
-    log = (self.folder / 'log').read_text()
-    self.assertIn('hello', log)
-    self.assertNotIn('Traceback', log)
+    self.assertNotIn('Traceback', (self.folder / 'log').read_text())
 
   def test_keeper_is_killed(self):
     self.keeper.kill()

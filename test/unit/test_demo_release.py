@@ -1,11 +1,10 @@
 """The release that the demo takes a snapshot of, and serves to its node."""
-import contextlib
 import os
-import socket
 
 from demo import processes, release
 from demo.show import Failure
 
+from ..ports import free_port
 from .demo_support import TestCase
 
 
@@ -81,9 +80,7 @@ class TestRelease(TestCase):
   def test_a_release_is_served_and_the_server_is_known(self):
     target = self.folder / 'release'
     name = release.write(release.content(self.folder), target)
-    with contextlib.closing(socket.socket(socket.AF_INET6)) as trial:
-      trial.bind(('::1', 0))
-      port = trial.getsockname()[1]
+    port = free_port()
     node = self.folder / 'node'
     self.addCleanup(processes.end_node, node)
     log = self.folder / 'server.log'

@@ -106,7 +106,7 @@ class TestLock(TestCase):
     with self.thread(wait):
       self.assertFalse(got.wait(0.1))
       holder.close()
-      self.assertTrue(got.wait(5))
+      self.assertTrue(got.wait(20))
 
   def test_several_may_share_a_lock(self):
     with durable.lock(self.lock, shared=True):

@@ -42,7 +42,7 @@ class TestServed(TestCase):
     request = urllib.request.Request(self.url + name, method=method, headers={
       key.replace('_', '-'): value for key, value in headers.items()})
     try:
-      with urllib.request.urlopen(request, timeout=10) as answer:
+      with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
       with error:

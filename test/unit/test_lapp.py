@@ -202,7 +202,9 @@ class TestParameters(ParameterClaims, DatabaseCase):
   def server(self):
     """Return the process of the leader's server."""
     wait_for(lambda: self.client(self.leader).sql('SELECT 1;'), self.leader)
-    server, = psutil.Process(self.leader.service.pid).children()
+    # Beside it there may be a psql.
+    server, = (process for process in psutil.Process(
+      self.leader.service.pid).children() if process.name() == 'postgres')
     return server
 
   def test_server_whose_number_is_another_programs_now_is_started(self):

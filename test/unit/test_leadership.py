@@ -14,10 +14,10 @@ from resilient import (
 from resilient.durable import read_json, write_json
 from resilient.status import problems
 
+from ..ports import free_port
 from .partition import ROOT
 from .proxy import FamilyCase
-from .support import generation, wait_until
-from .tree import free_port
+from .support import end, generation, wait_until
 from .web_support import serve_status
 
 
@@ -91,9 +91,10 @@ class TestLeadership(LeadershipCase):
     self.leader.configure(**{'notifier-port': port, 'check-interval': 3600})
     url = 'http://[::1]:%d/' % port
     self.publish(serialised({'notification-url': url + 'notify'}))
-    for service in ('equeue', 'notifier'):
-      self.start([*self.leader.command(service), '--log',
-                  self.leader.at('var/log/%s.log' % service)], cwd=ROOT)
+    services = [self.start([
+      *self.leader.command(service), '--log',
+      self.leader.at('var/log/%s.log' % service)], cwd=ROOT)
+      for service in ('equeue', 'notifier')]
     status = wait_until(lambda: peer_status.ask(self.configuration, url),
                         'the leader answers', 30)
     self.assertFalse(status['leadership']['stopped'])
@@ -102,7 +103,11 @@ class TestLeadership(LeadershipCase):
     log = pathlib.Path(self.leader.at('var/log/equeue.log'))
     wait_until(lambda: log.exists() and 'leadership finished' in (
       log.read_text('utf-8')), 'its queue has looked', 30)
-    return takeover.takeover(self.clone.configuration)[0]
+    said = takeover.takeover(self.clone.configuration)[0]
+    # From here on the test alone looks.
+    for process in services:
+      end(process)
+    return said
 
   def assertTold(self, serialised):
     """It is told, and the takeover says that it has stopped."""

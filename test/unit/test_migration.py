@@ -185,7 +185,7 @@ class TestHints(MigrationCase):
 
   def test_one_that_refuses_to_be_told_is_no_obstacle_and_shown(self):
     self.leader.configure(**{
-      'notify': self.former.notification_url,
+      'notify': self.former.notification_url, 'notification-deadline': 30,
       'notification-id': 'http://[::1]:1/get/unknown'})
     self.export({'marker': 'one'})
     problem = texts(self.leader)

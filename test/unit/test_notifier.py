@@ -125,7 +125,7 @@ class TestNotifier(TestCase):
       thread.start()
     try:
       for sequence in range(1, 11):
-        wait_until(lambda: sum(statuses.values()) > 150 * sequence, 'a flood')
+        wait_until(lambda: statuses[429] > 110 * sequence, 'a flood', 60)
         self.hint(sequence)
         self.assertEqual(self.ask('/status/' + self.status)[0], 200)
     finally:

@@ -17,7 +17,7 @@ class TestSend(TestCase):
 
   def setUp(self):
     super().setUp()
-    self.leader = self.partition('export', **{'notification-deadline': 1})
+    self.leader = self.partition('export')
     self.received = []
 
   def server(self, status=204):
@@ -49,9 +49,11 @@ class TestSend(TestCase):
     self.addCleanup(server.close)
     return 'http://127.0.0.1:%d/notify' % server.getsockname()[1]
 
-  def notify(self, *urls):
-    """Notify `urls` of a generation; return what failed."""
-    self.leader.configure(notify=' '.join(urls))
+  def notify(self, *urls, deadline=30):
+    """Notify `urls` of a generation, with so many seconds; return what failed.
+    """
+    self.leader.configure(**{
+      'notify': ' '.join(urls), 'notification-deadline': deadline})
     return notify.notify_all(self.leader.configuration, generation(7))
 
   def test_every_pbs_is_told_which_generation_there_is(self):
@@ -64,29 +66,28 @@ class TestSend(TestCase):
     dead = 'http://127.0.0.1:%d/notify' % closed.getsockname()[1]
     closed.close()
     silent, broken, nonsense = self.silent(), self.server(500), 'no-url'
-    started = time.monotonic()
     failures = self.notify(
-      dead, nonsense, silent, broken, self.server(), self.server())
-    self.assertLess(time.monotonic() - started, 3)
+      dead, nonsense, silent, broken, self.server(), self.server(), deadline=5)
     self.assertEqual(failures.keys(), {dead, silent, broken, nonsense})
     self.assertIn('Unsupported url scheme', failures[nonsense])
     self.assertEqual(len(self.received), 3)
 
   def test_two_silent_ones_together_take_no_longer_than_one(self):
     started = time.monotonic()
-    self.assertEqual(len(self.notify(*(self.silent() for _ in range(5)))), 5)
-    self.assertLess(time.monotonic() - started, 2.5)
+    urls = [self.silent() for _ in range(8)]
+    self.assertEqual(self.notify(*urls, deadline=3).keys(), set(urls))
+    # One after the other takes 24 s.
+    self.assertLess(time.monotonic() - started, 20)
 
   def test_those_that_drip_are_left_at_the_limit(self):
     urls = [serve_bytes(self, b'HTTP/1.1 200 OK\r\n', b'X: y\r\n') + 'notify'
             for _ in range(4)]
-    started = time.monotonic()
-    self.assertEqual(self.notify(*urls).keys(), set(urls))
-    self.assertLess(time.monotonic() - started, 3)
+    # Else it has no end.
+    self.assertEqual(self.notify(*urls, deadline=1).keys(), set(urls))
 
   def test_the_outcome_is_kept_for_the_promise(self):
     silent = self.silent()
-    self.notify(silent)
+    self.notify(silent, deadline=1)
     kept = read_json(self.leader.configuration.state('notified.json'))
     self.assertEqual((kept['generation'], list(kept['failures'])),
                      ('1.7', [silent]))

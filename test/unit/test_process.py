@@ -53,10 +53,10 @@ class TestRun(TestCase):
     for capture in (False, True):
       with self.subTest(capture=capture):
         started = time.monotonic()
-        error = self.failure([script], 0.5, capture=capture)
-        self.assertIn('did not end within 0.5 s', str(error))
+        error = self.failure([script], 3, capture=capture)
+        self.assertIn('did not end within 3 s', str(error))
         self.assertIsNone(error.status)
-        self.assertLess(time.monotonic() - started, 8)
+        self.assertLess(time.monotonic() - started, 60)
         grandchild = int(self.read('pid'))
         wait_until(lambda: not alive(grandchild), 'the grandchild is gone')
 
@@ -65,14 +65,14 @@ class TestRun(TestCase):
       'stubborn', "trap '' TERM\necho $$ > %s\nwhile :; do sleep 1; done" % (
         self.path('pid')))
     with unittest.mock.patch.object(process, '_GRACE', 0.3):
-      self.failure([script], 0.5)
+      self.failure([script], 3)
     self.assertFalse(alive(int(self.read('pid'))))
 
   def test_the_deadline_ends_a_child_that_ignores_what_its_parent_obeys(self):
     script = self.script('half', (
       "sh -c 'trap \"\" TERM; echo $$ > %s; while :; do sleep 1; done' &\n"
       'wait\n' % self.path('pid')))
-    self.failure([script], 0.5)
+    self.failure([script], 3)
     child = int(self.read('pid'))
     wait_until(lambda: not alive(child), 'the child is gone')
 

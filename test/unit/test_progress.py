@@ -1,4 +1,6 @@
 """A transfer says how far it has come, while it runs and when it is cut."""
+import contextlib
+import os
 import re
 import unittest
 
@@ -24,22 +26,28 @@ class ProgressTest(TreeCase):
     self.peers_are_known()
     self.assertEqual(0, exporter.main(self.leader.configuration))
 
-  def ssh_of(self, task):
-    """Return the ssh process that the PBS runs for `task`, or None."""
+  def moving(self, task):
+    """Return the ssh process by which the PBS transfers data in `task`, or
+    None."""
     path = self.pbs.configuration.state('ssh/%s.conf' % task)
     for process in psutil.process_iter(['cmdline']):
-      if path in (process.info['cmdline'] or ()):
-        return process
+      with contextlib.suppress(psutil.Error):
+        if path in (process.info['cmdline'] or ()) and (
+            process.io_counters().write_chars > _SIZE // 50):
+          return process
     return None
 
   def cut(self, kind, shown):
     """Kill the ssh of a transfer when bin/status shows that some has come;
     return what it showed."""
     with self.thread(lambda: self.run_task(kind)):
+      ssh = wait_until(lambda: self.moving(kind + '-data'), 'some has come')
+      # However late this test is, it is not yet all.
+      ssh.suspend()
       seen = wait_until(
         lambda: (shown() or {}).get('bytes', 0) > _SIZE // 100 and shown(),
         'progress of the ' + kind)
-      self.ssh_of(kind + '-data').kill()
+      ssh.kill()
     self.assertIsNone(shown())
     return seen
 
@@ -50,16 +58,21 @@ class ProgressTest(TreeCase):
     self.assertLess(seen['bytes'], 1.1 * _SIZE)
     message = self.message()
     self.assertRegex(
-      message, r'; [\d.]+ MB of at most 300 MB had come in \d+ s, [\d.]+ MB/s;'
-      r' without a break it takes at most \d+ s$')
+      message, r'; [\d.]+ MB of at most 300 MB had come in \d+ s, [\d.]+ [kM]B'
+      r'/s; without a break it takes at most \d+ s$')
     come = float(re.search(r'([\d.]+) MB of', message)[1])
     self.assertGreaterEqual(come * 1_000_000, 0.9 * seen['bytes'] - 1_000_000)
 
   def test_one_that_can_never_end_in_time_says_so(self):
-    self.configure(**{'transfer-deadline': 1})
+    gate = self.leader.at('bin/gate')
+    os.rename(gate, gate + '.real')
+    self.leader.program('gate', (
+      'test "$SSH_ORIGINAL_COMMAND" = generation && exec %s.real\n'
+      'exec cat >/dev/null\n' % gate))
+    self.configure(**{'transfer-deadline': 5})
     self.assertFalse(self.run_task('pull'))
-    self.assertIn('did not end within 1 s', self.message())
-    self.assertIn('and resiliency-transfer-deadline allows 1 s: give it more,'
+    self.assertIn('did not end within 5 s', self.message())
+    self.assertIn('and resiliency-transfer-deadline allows 5 s: give it more,'
                   ' or a faster link', self.message())
 
   def test_a_cut_push_too(self):

@@ -176,7 +176,7 @@ class TestAlive(PromiseCase):
       return self.look()
 
   def test_red_when_it_hangs(self):
-    self.assertIn('silent for 200 s', self.beaten(200))
+    self.assertRegex(self.beaten(200), 'silent for 2[0-2]. s')
 
   def test_red_when_a_task_never_ends_but_not_when_it_is_long(self):
     self.place.configure(**{'import-deadline': 5 * 3600})
@@ -205,7 +205,7 @@ class TestStamped(PromiseCase):
       pass
     self.assertEqual(look(), '')
     os.utime(stamp, (time.time() - 200,) * 2)
-    self.assertIn('was last touched 200 s ago', look())
+    self.assertRegex(look(), 'was last touched 2[0-2]. s ago')
     # It was deployed by a clock that was ahead, and is touched by a right one.
     os.utime(told, (time.time() + 1e7,) * 2)
     self.assertIn('was last touched', look())

@@ -199,9 +199,9 @@ class TestSamples(TestCase):
     for name, sample in samples('valid'):
       value = sample['parameters'].get('resiliency-backup-periodicity')
       if value:
-        expression = parameter.periodicity(value)
-        following = croniter.croniter(expression, time.time()).get_next(float)
-        self.assertGreater(following, time.time(), name)
+        expression, now = parameter.periodicity(value), time.time()
+        following = croniter.croniter(expression, now).get_next(float)
+        self.assertGreater(following, now, name)
 
 
 class TestCommand(TestCase):

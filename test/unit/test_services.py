@@ -17,9 +17,9 @@ from resilient import (
   service,
 )
 
+from ..ports import free_port
 from .partition import ROOT
 from .support import generation, TestCase, wait_until
-from .tree import free_port
 
 
 class ServiceCase(TestCase):
@@ -121,6 +121,8 @@ class TestNotifier(ServiceCase):
 
   def test_told_to_end_it_does_not_go_on_as_another_release(self):
     self.serve_notifier()
+    # Who answers has looked whether there is one, and looks again in 5 s.
+    self.assertEqual(self.ask('/')[0], 204)
     made = self.successor('notifier')
     self.assertEnds()
     self.assertFalse(os.path.exists(made))

@@ -7,7 +7,7 @@ import lxml.html
 from resilient import takeover_page
 from resilient.door import Strangers
 from resilient.durable import write_json
-from resilient.limits import Rate
+from resilient.limits import Guesses, Rate
 from resilient.master import MasterError
 from resilient.takeover import TakeoverRefused
 
@@ -28,6 +28,8 @@ class PageCase(TestCase):
     # Buckets that nothing fills again, however slow this machine is.
     self.enterContext(unittest.mock.patch.object(
       takeover_page, 'Strangers', lambda: Strangers(Rate(clock=lambda: 0.0))))
+    self.enterContext(unittest.mock.patch.object(
+      takeover_page, 'Guesses', lambda: Guesses(clock=lambda: 0.0)))
     self.page = takeover_page.application(
       lambda: self.clone.configuration,
       (ROOT / 'templates/takeover.html').read_text(encoding='utf-8'),

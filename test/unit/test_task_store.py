@@ -62,7 +62,8 @@ class TestTasks(TestCase):
           output.write(str(number + 1))
       os._exit(0)
     wait_until(lambda: os.path.exists(self.path('acknowledged'))
-               and self.read('acknowledged') >= '2', 'some are acknowledged')
+               and int(self.read('acknowledged') or 0) >= 2,
+               'some are acknowledged')
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     self.assertGreaterEqual(

@@ -9,6 +9,7 @@ import unittest.mock
 
 from resilient import web
 
+from ..ports import free_port
 from .partition import ROOT
 from .support import TestCase, wait_until
 from .web_support import Served
@@ -170,13 +171,13 @@ class TestServer(TestCase):
     self.assertEqual(answers, [(200, b'GET /takeover 0 127.0.0.1 and more')])
 
   def test_thousands_of_requests_leave_nothing_behind(self):
+    self.served.port = free_port()
     process = self.start(
       [sys.executable, '-c', 'import sys\nsys.path.insert(0, %r)\n'
        'from test.unit import support\n'
        'from test.unit.test_web import echo\nfrom resilient import web\n'
        'web.serve(echo, "127.0.0.1", int(sys.argv[1]), lambda: False)'
-       % str(ROOT), str(_free_port(self))], stdout=subprocess.DEVNULL)
-    self.served.port = self.port
+       % str(ROOT), str(self.served.port)], stdout=subprocess.DEVNULL)
     wait_until(self._answers, 'the server answers')
 
     def memory():
@@ -210,9 +211,3 @@ class TestServer(TestCase):
       return self.served.ask('GET', '/')[0] == 200
     except OSError:
       return False
-
-
-def _free_port(test):
-  with socket.create_server(('127.0.0.1', 0)) as server:
-    test.port = server.getsockname()[1]
-  return test.port

@@ -15,18 +15,13 @@ from resilient.archive import Archive
 from resilient.manifest import compare, read
 from resilient.ssh import Remote
 
+from ..ports import free_port
 from .partition import ROOT
 from .support import end, TestCase, wait_until
 
 SSHD = shutil.which('sshd', path=os.environ['PATH'] + ':/usr/sbin')
 SSH_KEYGEN = shutil.which('ssh-keygen') or '/usr/bin/ssh-keygen'
 USER = pwd.getpwuid(os.getuid()).pw_name
-
-
-def free_port():
-  """Return a port of ::1 that nobody uses now."""
-  with socket.create_server(('::1', 0), family=socket.AF_INET6) as server:
-    return server.getsockname()[1]
 
 
 def listens(port):
