@@ -7,10 +7,10 @@ import logging
 import os
 import time
 
-from . import clock, manifest, mirror
+from . import manifest, mirror
 from .archive import Damaged
 from .durable import remove_tree
-from .process import Failed, Inconclusive
+from .process import Failed, Inconclusive, TimeOver
 from .reserve import free
 from .transfer import archive_of, run_task, TransferFailed
 
@@ -52,7 +52,7 @@ def choose(archive, interval, now):
   # A clock that was set back must not stop it.
   if abs(now - ledger.last) < interval:
     return None
-  return min(index, key=lambda item: clock.past(ledger.at(item[1]), now))
+  return ledger.following(index, now)
 
 
 def late(archive, interval, since, now):
@@ -208,15 +208,15 @@ def verify(archive, when, generation, report):
   except (Damaged, manifest.InvalidManifest) as error:
     following, problem = None, str(error)
   except (Failed, TransferFailed) as error:
-    # Not again before the next is due; and the others have their turns.
-    ledger.last = time.time()
-    ledger.note_failure(generation, error)
+    # The others have their turns; and what took its time would take it again.
+    ledger.end_turn(failed=True)
+    ledger.note_failure(generation, error, not isinstance(error, TimeOver))
     ledger.save(archive.index())
     raise
   ledger, index = archive.ledger, archive.index()
   if len(index) < 2 or when < index[-1][0]:
     # Else it is the mirror, which takes no turn from the others.
-    ledger.last = time.time()
+    ledger.end_turn()
   if following is not None:
     ledger.progress = {'digest': generation.digest, 'done': following}
     ledger.save(archive.index())

@@ -7,13 +7,16 @@ import unittest.mock
 
 from resilient import manifest, verification
 from resilient.durable import write_json
+from resilient.process import Inconclusive, TimeOver
 from resilient.repository import Repository
 from resilient.status import status
 from resilient.tasks import tasks
+from resilient.transfer import TransferFailed
 
 from . import small_disk
 from .archive_case import ArchiveCase, flip, HOUR, VerificationCase
 from .partition import RDIFF_BACKUP
+from .support import generation
 
 
 class TestVerification(VerificationCase):
@@ -130,6 +133,36 @@ class TestVerification(VerificationCase):
                           'rdiff-backup': RDIFF_BACKUP})
     self.assertEqual(self.verify(), 'verified')
     self.assertEqual(self.last(), '1.2')
+
+  def test_one_that_could_not_be_verified_is_tried_again_soon(self):
+    real = Repository.restore
+    for why, turns in (
+        # That of the mirror takes no turn.
+        (Inconclusive, ['1.1', '1.2', '1.1', '1.3', '1.2', '1.1']),
+        (TransferFailed, ['1.1', '1.2', '1.1', '1.3', '1.2', '1.1']),
+        # What takes hours and fails is not to take each second of them.
+        (TimeOver, ['1.1', '1.2', '1.3', '1.1', '1.2', '1.3'])):
+      def restore(repository, when, *rest):
+        if when == self.archive.index()[0][0]:
+          raise why('so it is')  # noqa: B023
+        real(repository, when, *rest)
+
+      with self.subTest(why), unittest.mock.patch.object(
+          Repository, 'restore', restore):
+        os.unlink(self.pbs.configuration.state('verified-data.json'))
+        self.archive.note(self.archive.newest())
+        found = []
+        for _ in turns:
+          self.now += HOUR
+          with unittest.mock.patch('time.time', lambda: self.now):
+            tasks(self.pbs.configuration)['verify-data'].run()
+            # A pull in between is nobody's turn.
+            self.archive.note(generation(7))
+          found.append(self.last())
+        self.assertEqual(found, turns)
+    self.assertEqual(self.verify(), 'verified')
+    self.assertEqual(self.verify(), 'verified')
+    self.assertEqual(self.topics(), [])
 
   def test_a_file_that_is_read_alone_has_the_time_of_a_transfer(self):
     deadlines, real = [], Repository.restore
