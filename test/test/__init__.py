@@ -29,6 +29,8 @@ _WORK = pathlib.Path(os.environ.get(
 _SLOT = int(os.environ.get('RESILIENT_TEST_SLOT', 0))
 _BASE = _WORK / ('t%d' % _SLOT)
 _LIMIT_OF_PASSES = 12
+# Seconds: a promise that was red is looked at again after one minute.
+_LIMIT_OF_QUIET = 120
 # The folders with other releases that extend the stack.
 _FOLDERS = ('database', 'lapp', 'lamp')
 # Those that know nothing of the stack but its URL, and where they name it.
@@ -143,20 +145,28 @@ class ResilientTestCase(_TestCase):
       partition_parameter_kw={'_': json.dumps(parameters)}, state='started')
 
   @classmethod
-  def converge(cls):
+  def converge(cls, meanwhile=lambda: None):
     """Run passes until the tree is converged; return how many did something.
 
+    meanwhile: called after each of them that was not the last.
     Raises AssertionError with what is still missing.
     """
-    for number in range(_LIMIT_OF_PASSES):
+    number, quiet = 0, time.monotonic()
+    while number <= _LIMIT_OF_PASSES:
       last = cls.tree.run_pass()
       if last.converged:
         return number
-      if not last.working:
+      if last.working:
+        number, quiet = number + 1, time.monotonic()
+      elif time.monotonic() - quiet > _LIMIT_OF_QUIET * node.FACTOR:
+        break
+      else:
         # Nothing to process, and not green yet: a service may need a moment.
         time.sleep(1)
-    raise AssertionError('the tree did not converge in %d passes: %s; %s' % (
-      _LIMIT_OF_PASSES, last.missing.sentence(), last.failures))
+      meanwhile()
+    raise AssertionError('the tree did not converge in %d working passes: %s;'
+                         ' %s' % (number, last.missing.sentence(),
+                                  last.failures))
 
   @classmethod
   def _cleanup(cls, snapshot_name):

@@ -246,4 +246,5 @@ class DatabaseStory(ApplicationStory):
     self.assertEqual(before, self.client(clone).ledger())
     self.tree.wait_for_clones(label, seconds=120)
     self.assert_sound(clone, writer.committed)
-    self.assertEqual({}, clone.problems())
+    wait_until(lambda: not clone.problems(), 60, 'clone without a problem',
+               self.tree.diagnosis)

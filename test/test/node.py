@@ -15,7 +15,7 @@ import psutil
 from . import clock, https
 
 # Every wait ends; on a machine that is slow all waits can be made longer.
-_FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
+FACTOR = float(os.environ.get('RESILIENT_TEST_PATIENCE', 1))
 _DEADLINE = 600
 _ENDED = ('STOPPED', 'EXITED', 'FATAL')
 
@@ -25,14 +25,14 @@ def wait_until(condition, seconds, what, diagnosis=lambda: ''):
 
   Raises AssertionError that says `what` was waited for, and diagnosis().
   """
-  end = time.monotonic() + seconds * _FACTOR
+  end = time.monotonic() + seconds * FACTOR
   while True:
     value = condition()
     if value:
       return value
     if time.monotonic() > end:
       raise AssertionError('after %d s: no %s\n%s' % (
-        seconds * _FACTOR, what, diagnosis()))
+        seconds * FACTOR, what, diagnosis()))
     time.sleep(0.05)
 
 
@@ -63,7 +63,7 @@ def slapos(slap, command, log, ahead=0):
     return subprocess.run(
       ['slapos', 'node', command, '--cfg', slap._slapos_config],
       env=clock.moved(ahead), stdin=subprocess.DEVNULL, stdout=output,
-      stderr=subprocess.STDOUT, timeout=_DEADLINE * _FACTOR).returncode
+      stderr=subprocess.STDOUT, timeout=_DEADLINE * FACTOR).returncode
 
 
 @contextlib.contextmanager
@@ -112,7 +112,7 @@ class Node:
       [self.path / 'bin' / command, *arguments], stdin=subprocess.DEVNULL,
       env=clock.moved(ahead),
       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-      timeout=300 * _FACTOR)
+      timeout=300 * FACTOR)
     if result.returncode != status:
       raise AssertionError('%s of %r ended with %d, not %d:\n%s' % (
         command, self, result.returncode, status, result.stdout))

@@ -7,6 +7,7 @@ import unittest
 import psutil
 
 from . import ResilientTestCase, set_up_module as setUpModule  # noqa: F401
+from .freeze import freeze
 from .node import wait_until
 
 
@@ -38,7 +39,7 @@ class FailureTest(ResilientTestCase):
     self.assertEqual(
       'kept', self.tree.clone(1).records().get('while down'))
     down.start('notifier', 'crond')
-    wait_until(lambda: not self.tree.check_promises(), 60, 'green tree',
+    wait_until(lambda: not self.tree.check_promises(), 120, 'green tree',
                self.tree.diagnosis)
 
   def test_pull_that_is_killed_half_way_is_reported_and_repaired(self):
@@ -47,23 +48,25 @@ class FailureTest(ResilientTestCase):
     held = clone.state()['verified']
     past = len(pbs.log())
     # Kept from asking, so that the kill can be prepared.
-    pbs.kill('equeue', signal.SIGSTOP)
+    freeze(pbs, 'equeue')
     for number in range(24):
       self.tree.leader.write('large %d' % number, os.urandom(2**19).hex())
     label = self.tree.export()
     pbs.kill('equeue', signal.SIGCONT)
 
     def kill_half_way():
-      # rdiff-backup writes what it receives to a file of this name.
-      if not list(archive.glob('rdiff-backup.tmp.*')):
-        return False
-      killed = []
+      found = []
       for process in pbs.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
           if 'rdiff-backup' in ' '.join(process.cmdline()[:3]):
-            process.kill()
-            killed.append(process)
-      return killed
+            found.append(process)
+      # rdiff-backup writes what it receives to a file of this name.
+      if not list(archive.glob('rdiff-backup.tmp.*')):
+        return False
+      for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+          process.kill()
+      return found
 
     wait_until(kill_half_way, 60, 'pull that can be killed half-way',
                self.tree.diagnosis)
@@ -87,7 +90,7 @@ class FailureTest(ResilientTestCase):
 
   def test_queue_that_is_killed_with_work_pending_loses_nothing(self):
     clone, pbs = self.tree.clone(1), self.tree.pbs(1)
-    clone.kill('equeue', signal.SIGSTOP)
+    freeze(clone, 'equeue')
     before = clone.state()['imported']
     self.tree.leader.write('pending', 'import')
     label = self.tree.export()

@@ -91,6 +91,9 @@ class ArchiveFaultTest(FaultCase):
     # A new one in its place, which was told what the lost one was told.
     pbs.start(*_SERVICES)
     self.wait_for_history(pbs, sibling)
+    # It is noted behind that.
+    wait_until(lambda: self.history(pbs)[1].get('adopted'), 60,
+               'note of what was adopted', self.tree.diagnosis)
     labels, history = self.history(pbs)
     self.assertEqual(labels[0], first)
     self.assertEqual(history['adopted']['first'], first)

@@ -18,6 +18,7 @@ from resilient.generation import from_json
 from . import set_up_module as setUpModule  # noqa: F401
 from .clock import HOUR, YEAR
 from .fault import FaultCase
+from .freeze import freeze
 from .node import configured, fetch, wait_until
 
 _ODD = r'''
@@ -50,7 +51,7 @@ class NodeFaultTest(FaultCase):
         (signal.SIGKILL, 'notifier'), (signal.SIGTERM, 'notifier')):
       with self.subTest(service=service, signal=number.name):
         # The hint is taken, and nothing done about it yet.
-        pbs.kill('equeue', signal.SIGSTOP)
+        freeze(pbs, 'equeue')
         self.checker.write('ended', '%s %s' % (service, number.name))
         self.checker.export()
         pbs.end(service, number)
@@ -100,7 +101,9 @@ class NodeFaultTest(FaultCase):
         self.addCleanup(put_back)
         self.checker.write('import', when)
         label = self.checker.export()
-        wait_until(lambda: clone.state()['importing'], 60,
+        # The lock alone may be of a look whether there is anything to import.
+        wait_until(lambda: clone.state()['importing'] and (
+          clone.path / 'srv/resilient/importing.json').exists(), 60,
                    'import at %r' % clone, self.tree.diagnosis)
         self.assertIn('an import is running here', clone.run(
           'takeover', status=1))
@@ -129,6 +132,9 @@ class NodeFaultTest(FaultCase):
       stranger.name + '/secret', 'the secret of another tree')
     newest = from_json(leader.state()['generation'])
     notifier = psutil.Process(pbs.pid('notifier'))
+    wait_until(lambda: all(
+      requested == completed for _, requested, completed in self._asked(pbs)),
+      60, 'queue of %r without work' % pbs, self.tree.diagnosis)
     before, memory = self._asked(pbs), notifier.memory_info().rss
 
     def refused(generation, secret_file):

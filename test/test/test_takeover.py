@@ -151,7 +151,8 @@ class TakeoverTest(ResilientTestCase):
     for said in (self.old.problems()['leadership'],
                  self.old.run('exporter', status=1)):
       self.assertIn('this leader has been replaced: data1 (', said)
-    self.assertTrue(self.old.state()['leadership']['stopped'])
+    wait_until(lambda: self.old.state()['leadership']['stopped'], 30,
+               'note that it has stopped', self.tree.diagnosis)
     # With what it took until then.
     self.kept = self.old.records()
 

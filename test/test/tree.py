@@ -121,14 +121,14 @@ class Tree:
     archive = pbs.state()['archives'].get(self.name)
     return archive and label_of(archive['generation'])
 
-  def wait_for_archive(self, label, *all_pbs, seconds=60):
+  def wait_for_archive(self, label, *all_pbs, seconds=120):
     """Wait until generation `label` is in the archives."""
     for pbs in all_pbs or self.all_pbs():
       wait_until(lambda: self.archived(pbs) == label, seconds,
                  'generation %s in the archive of %r' % (label, pbs),
                  self.diagnosis)
 
-  def wait_for_clones(self, label, *clones, seconds=60):
+  def wait_for_clones(self, label, *clones, seconds=120):
     """Wait until the clones hold generation `label`, and have loaded it."""
     for clone in clones or self.clones():
       wait_until(lambda: label_of(clone.state()['imported']) == label, seconds,
