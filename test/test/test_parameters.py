@@ -102,7 +102,7 @@ class ParametersTest(ResilientTestCase):
     instance = self.tree.leader.state()['instance']
     minute = int(hashlib.sha256(instance.encode()).hexdigest(), 16) % 60
     # An export of its own would come between those of the stories.
-    wait_until(lambda: (minute - time.localtime().tm_min) % 60 > 9, 660,
+    wait_until(lambda: (minute - time.localtime().tm_min) % 60 > 4, 360,
                'time without a backup', self.tree.diagnosis)
     self.change(resiliency_backup_periodicity='')
     self.assertEqual('%d * * * *' % minute, self.entry())
