@@ -12,7 +12,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 
 from database.configuration import Configuration
 from demo.show import say, table
+from test.ports import free_port
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 ROW = 260  # bytes of a row on disk, about
@@ -130,13 +130,6 @@ def size(folder):
   """Return the MiB of the files below `folder`."""
   return sum(path.stat().st_size for path in folder.rglob('*')
              if path.is_file() and not path.is_symlink()) / (1 << 20)
-
-
-def free_port():
-  """Return a port of ::1 that nobody uses."""
-  with socket.socket(socket.AF_INET6) as trial:
-    trial.bind(('::1', 0))
-    return trial.getsockname()[1]
 
 
 CHANGES = (
